@@ -1,0 +1,56 @@
+# Every target makes what it needs: a machine with Python, make and git is enough.
+# `make PYTHON=python3.12 test` chooses the interpreter of a new .venv.
+
+PYTHON ?= python3
+JOBS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+EXTRAS_demo := plot,parquet
+EXTRAS_test := test
+EXTRAS_lint := dev
+EXTRAS_bench := bench
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench bench-history bench-scaling clean
+
+help:  ## show the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "make %-15s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.stamp-demo  ## principal components of the embedded sample, report in build/demo
+	$(BIN)/mmlfast pca sample:patches -k 16 --report build/demo
+	@echo "The report lies in build/demo: open $(CURDIR)/build/demo/index.html"
+
+test: $(VENV)/.stamp-test  ## the whole test suite
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+lint: $(VENV)/.stamp-lint  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.stamp-bench  ## speed, memory and accuracy beside the rivals, one table
+	$(BIN)/python -m benchmarks run --rivals
+
+bench-history: $(VENV)/.stamp-bench  ## asv over recent commits (RANGE=HEAD~5..HEAD), pages in .asv/html
+	$(BIN)/asv machine --yes
+	$(BIN)/asv run --skip-existing-successful $(or $(RANGE),HEAD^!)
+	$(BIN)/asv publish
+
+bench-scaling: $(VENV)/.stamp-bench  ## seconds and peak memory by rows and by columns, in build/scaling
+	$(BIN)/python -m benchmarks scaling
+
+clean:  ## remove what was built, .venv included
+	rm -rf $(VENV) .asv build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One environment; the extras add up. A stamp newer than pyproject.toml makes the second run quick.
+$(VENV)/.stamp-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "mmlfast needs Python 3.11 or newer, $(PYTHON) is not: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.stamp-demo $(VENV)/.stamp-test $(VENV)/.stamp-lint $(VENV)/.stamp-bench: $(VENV)/.stamp-%: $(VENV)/.stamp-venv pyproject.toml
+	$(PIP) install --quiet --editable '.[$(EXTRAS_$*)]'
+	touch $@

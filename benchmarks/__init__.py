@@ -1,0 +1,1 @@
+"""Speed, memory and accuracy beside the rivals: one registry of cases, `benchmarks.cases`."""

@@ -1,0 +1,97 @@
+"""`python -m benchmarks run|list|scaling`; see `--help` of each."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from time import perf_counter
+
+from benchmarks import cases, engine, report
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Speed, memory and accuracy of mmlfast beside its rivals.",
+    )
+    commands = top.add_subparsers(dest="command", required=True)
+    run = commands.add_parser(
+        "run",
+        help="measure cases and print one table",
+        description="Exit status: 0 every bar is met, 1 one is missed or a result is wrong, "
+        "2 a case could not run.",
+    )
+    run.add_argument("case", nargs="*", help="names of cases, or parts of names; all without any")
+    run.add_argument("--rivals", action="store_true", help="measure the rivals as well, in turn")
+    run.add_argument("--quick", action="store_true", help="the quick cases only, and fewer rounds")
+    run.add_argument(
+        "--full", action="store_true", help="the full size of cases that have one: a file of 8 GB"
+    )
+    run.add_argument("--json", type=Path, metavar="FILE", help="save everything measured")
+    commands.add_parser("list", help="print the cases")
+    scaling = commands.add_parser("scaling", help="seconds and peak memory by rows and by columns")
+    scaling.add_argument("--quick", action="store_true", help="up to 1e6 rows and 1024 columns")
+    return top
+
+
+def measure(args: argparse.Namespace) -> int:
+    """The command `run`."""
+    try:
+        chosen = cases.select(args.case, quick=args.quick)
+    except KeyError as error:
+        print(error.args[0], file=sys.stderr)
+        return 2
+    outcomes, rows = [], []
+    for i, case in enumerate(chosen, start=1):
+        print(f"[{i}/{len(chosen)}] {case.name} …", end=" ", file=sys.stderr, flush=True)
+        start = perf_counter()
+        outcomes.append(
+            engine.run(
+                case,
+                list(case.rivals) if args.rivals else [],
+                size="full" if args.full else "normal",
+                budget=10.0 if args.quick else engine.BUDGET,
+            )
+        )
+        new = report.rows(outcomes[-1])
+        rows += new
+        verdicts = ", ".join(dict.fromkeys(row.verdict for row in new if row.verdict)) or "done"
+        print(f"{verdicts} ({perf_counter() - start:.0f} s)", file=sys.stderr)
+    print(report.table(rows))
+    for outcome in outcomes:
+        for note in report.notes(outcome):
+            print(note)
+    print(
+        ", ".join(f"{key} {value}" for key, value in report.machine().items() if value is not None)
+    )
+    if args.json:
+        report.save_json(args.json, outcomes)
+    return report.exit_code(rows)
+
+
+def show() -> int:
+    """The command `list`."""
+    for case in cases.CASES.values():
+        bars = [f"{rival} ≥ {ratio:g}×" for rival, ratio in case.bar.items()]
+        bars += [f"{rival} + {1e3 * more:.0f} ms" for rival, more in case.excess.items()]
+        bars += [f"memory ≤ {case.memory_limit / 1e6:.0f} MB"] if case.memory_limit else []
+        print(f"{case.name:28} {case.group:11} {'quick' if case.quick else '':6} {', '.join(bars)}")
+    return 0
+
+
+def main() -> int:
+    """Run the command line; the exit status."""
+    args = parser().parse_args()
+    if args.command == "run":
+        return measure(args)
+    if args.command == "list":
+        return show()
+    from benchmarks import scaling
+
+    return scaling.main(quick=args.quick)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""One contestant in its own process: `python -m benchmarks.worker REGISTRY CASE CONTESTANT SIZE`.
+
+Commands and answers are JSON lines on the first standard input and output; both are moved away
+before anything is imported, so that a library that prints or reads cannot disturb them.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import sys
+import traceback
+from time import perf_counter
+from typing import Any, TextIO
+
+
+def private_channel() -> tuple[TextIO, TextIO]:
+    """Take standard input and output; what is printed from now on goes to standard error."""
+    commands, answers = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    return commands, answers
+
+
+def load(registry: str, case_name: str, contestant: str, size: str) -> tuple[Any, Any, Any]:
+    """The case, the warm function to time, and its inputs."""
+    case = importlib.import_module(registry).get(case_name)
+    call = case.contestant(contestant)
+    call(case.inputs("tiny"))
+    return case, call, case.inputs(size)
+
+
+def timed(call: Any, inputs: Any, number: int) -> tuple[float, Any]:
+    """Mean seconds of `number` calls, and the last result."""
+    gc.collect()
+    gc.disable()
+    try:
+        start = perf_counter()
+        for _ in range(number):
+            result = call(inputs)
+        return (perf_counter() - start) / number, result
+    finally:
+        gc.enable()
+
+
+def main(registry: str, case_name: str, contestant: str, size: str) -> None:
+    """Say whether the contestant is ready, then answer until the commands end."""
+    commands, answers = private_channel()
+
+    def answer(**message: Any) -> None:
+        print(json.dumps(message), file=answers, flush=True)
+
+    def failed(error: BaseException) -> None:
+        traceback.print_exc(file=sys.stderr)
+        answer(state="failed", why=f"{type(error).__name__}: {error}")
+
+    try:
+        case, call, inputs = load(registry, case_name, contestant, size)
+    except ImportError as error:
+        return answer(state="absent", why=str(error))
+    except Exception as error:
+        return failed(error)
+    answer(state="ready")
+
+    result = None
+    for line in commands:
+        command = json.loads(line)
+        try:
+            if command["do"] == "check":
+                answer(state="done", error=float(case.check(result, inputs)))
+            else:
+                seconds, result = timed(call, inputs, command["number"])
+                answer(state="done", seconds=seconds)
+        except Exception as error:
+            return failed(error)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,5 @@
+"""`python -m mmlfast` is the command."""
+
+from mmlfast.cli import main
+
+main()

@@ -1,0 +1,98 @@
+"""Scores of rows: (x − mean) W, cast, centred and multiplied in one read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlfast.kernels import krylov as kernels
+from mmlfast.kernels.covariance import all_finite
+from mmlfast.runtime.blocks import rows_per_step
+from mmlfast.runtime.sources import Source
+from mmlfast.runtime.threads import parallel_for
+from mmlfast.runtime.validate import aligned, base_of, overflow, readable, refuse_bad_numbers
+
+ROWS_AT_A_TIME = 2048
+
+
+def project(
+    data: Source | NDArray[Any],
+    mean: NDArray[Any],
+    W: NDArray[np.float64],
+    threads: int,
+    out: NDArray[Any] | None,
+    first_row: int = 0,
+) -> NDArray[Any]:
+    """Scores of all rows of a source or of one block of rows, whose first is `first_row`.
+
+    Computed in float32 for float32 and float16 input, else in float64.
+    """
+    single = data.dtype in (np.float32, np.float16)
+    dtype = np.dtype(np.float32 if single else np.float64)
+    n, k = (data.n_rows if isinstance(data, Source) else len(data)), W.shape[1]
+    if out is not None:
+        _check_out(out, n, k)
+    weights = aligned((len(W), kernels.projection_shape(k, dtype)[1]), dtype, zero=True)
+    weights[:, :k] = W
+    shift = mean.astype(dtype)
+    if not isinstance(data, Source):
+        batches, collected = iter([data]), np.empty((n, k), dtype) if out is None else out
+    elif data.array is not None:
+        batches, collected = iter([data.array]), np.empty((n, k), dtype) if out is None else out
+    else:
+        batches, collected = data.batches(), out
+    pieces, row = [], 0
+    for X in batches:
+        part = (
+            np.empty((len(X), k), dtype) if collected is None else collected[row : row + len(X)]
+        )
+        _project_block(readable(X), shift, weights, threads, part, first_row + row)
+        if collected is None:
+            pieces.append(part)
+        row += len(X)
+    return np.concatenate(pieces) if collected is None else collected
+
+
+def _check_out(out: NDArray[Any], n: int | None, k: int) -> None:
+    if not isinstance(out, np.ndarray) or out.ndim != 2 or out.shape[1] != k or n not in (None, len(out)):
+        raise ValueError(
+            f"out must be an array of shape ({'n_samples' if n is None else n}, {k}); got "
+            f"{getattr(out, 'shape', type(out).__name__)}."
+        )
+    if out.dtype not in (np.float32, np.float64) or not out.dtype.isnative:
+        raise ValueError(f"out must have dtype float32 or float64; got {out.dtype}.")
+    if not out.flags.writeable:
+        raise ValueError("out must be writeable; got a read-only array.")
+
+
+def _project_block(
+    X: NDArray[Any],
+    shift: NDArray[Any],
+    weights: NDArray[Any],
+    threads: int,
+    out: NDArray[Any],
+    first_row: int,
+) -> None:
+    if len(X) == 0:
+        return
+    d, columns = weights.shape
+    # A hand-over is worth it from some 0.1 ms of work; a step is cut for 0.2 s.
+    each = max(ROWS_AT_A_TIME, rows_per_step(2.0 * d * columns, 1) // 1000)
+    starts = range(0, len(X), each)
+
+    def task(index: int) -> None:
+        block = X[starts[index] : starts[index] + each]
+        sums = np.zeros(d, shift.dtype)
+        kernels.project_rows(
+            *base_of(block), (0, len(block)), shift, weights,
+            aligned(kernels.block_panel_shape(d, shift.dtype), shift.dtype, zero=True),
+            aligned(kernels.projection_shape(columns, shift.dtype), shift.dtype, zero=True),
+            sums, out[starts[index] : starts[index] + each],
+        )  # fmt: skip
+        if not all_finite(sums):
+            refuse_bad_numbers(block, first_row + starts[index])
+            raise overflow(shift.dtype)
+
+    parallel_for(task, len(starts), threads)

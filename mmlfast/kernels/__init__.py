@@ -1,0 +1,1 @@
+"""What one core does to one block of a matrix; no policy."""

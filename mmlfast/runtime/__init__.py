@@ -1,0 +1,1 @@
+"""How work is cut, fed and spread: sources, blocks, threads, plans; no mathematics."""

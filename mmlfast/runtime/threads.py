@@ -1,0 +1,231 @@
+"""The one pool of threads: who may use how many, and how work is spread over them.
+
+Kernels release the GIL and run on a lazily made `ThreadPoolExecutor`; the calling thread always
+works too, so that a pool that is busy, gone or of size zero costs speed and never a result.  There
+is no numba threading layer here: workqueue aborts the process on concurrent calls, omp does not
+survive a fork.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import Any
+
+_n_threads: ContextVar[int | None] = ContextVar("mmlfast_n_threads", default=None)
+_worker = threading.local()
+_lock = threading.Lock()
+_pool: ThreadPoolExecutor | None = None
+_pool_size = 0
+
+
+@lru_cache(maxsize=1)
+def available_cpus() -> int:
+    """CPUs this process may use: affinity, cgroup quota and LOKY_MAX_CPU_COUNT are heeded."""
+    from joblib import cpu_count
+
+    return max(1, int(cpu_count()))
+
+
+def n_threads(n_jobs: int | None = None) -> int:
+    """Threads for one call: `n_jobs`, else the context's, else the environment's, else all CPUs.
+
+    Parameters
+    ----------
+    n_jobs : int, default=None
+        A number of threads; −1 is all CPUs, −2 all but one, as in scikit-learn.
+
+    Returns
+    -------
+    int
+        At least 1.  Inside a task of the pool it is 1.  `MMLFAST_NUM_THREADS` and
+        `OMP_NUM_THREADS` (which joblib sets in its workers) limit the default.
+    """
+    if getattr(_worker, "busy", False):
+        return 1
+    asked = n_jobs if n_jobs is not None else _n_threads.get()
+    if asked is None:
+        return _environment_limit()
+    _check_count("n_jobs", asked)
+    return asked if asked > 0 else max(1, available_cpus() + 1 + asked)
+
+
+def _check_count(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value == 0:
+        raise ValueError(
+            f"{name} must be a positive number of threads, or negative to count back from all "
+            f"CPUs (-1 is all); got {value!r}."
+        )
+
+
+def _environment_limit() -> int:
+    limit = available_cpus()
+    for name in ("MMLFAST_NUM_THREADS", "OMP_NUM_THREADS"):
+        # OpenMP allows a list, one number for each level of nesting.
+        text = os.environ.get(name, "").split(",")[0].strip()
+        if not text:
+            continue
+        if not text.isdigit() or int(text) == 0:
+            if name == "MMLFAST_NUM_THREADS":
+                raise ValueError(f"{name} must be a positive integer; got {text!r}.")
+            continue
+        return int(text) if name == "MMLFAST_NUM_THREADS" else min(limit, int(text))
+    return limit
+
+
+@contextlib.contextmanager
+def config_context(*, n_threads: int | None = None) -> Iterator[None]:
+    """Within the block, calls that are not told `n_jobs` use `n_threads` threads.
+
+    Parameters
+    ----------
+    n_threads : int, default=None
+        Threads; negative counts back from all CPUs; None restores the default.
+
+    Examples
+    --------
+    >>> import numpy as np, mmlfast
+    >>> with mmlfast.config_context(n_threads=1):
+    ...     C = mmlfast.covariance(np.eye(3))
+    >>> C.shape
+    (3, 3)
+    """
+    if n_threads is not None:
+        _check_count("n_threads", n_threads)
+    token = _n_threads.set(n_threads)
+    try:
+        yield
+    finally:
+        _n_threads.reset(token)
+
+
+@lru_cache(maxsize=1)
+def _blas_libraries() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
+
+
+def blas_threads(threads: int) -> contextlib.AbstractContextManager[Any]:
+    """Within the block BLAS and LAPACK use at most so many threads.
+
+    One, between two runs of the pool: OpenBLAS's own threads keep spinning for some 20 ms after a
+    call and take the CPU from the pool's.
+    """
+    limits: contextlib.AbstractContextManager[Any] = _blas_libraries().limit(limits=threads)
+    return limits
+
+
+def run_everywhere(work: Callable[[int], None], threads: int) -> None:
+    """Call work(0) here and work(1) … work(threads − 1) on the pool; return when all are done.
+
+    A call that has not begun when work(0) returns is dropped, so `work` must take its share from a
+    common supply.  The first exception is raised here, once every call has ended.
+    """
+    threads = 1 if getattr(_worker, "busy", False) else threads
+    if threads <= 1:
+        work(0)
+        return
+    futures = _submit(work, threads - 1)
+    try:
+        work(0)
+    finally:
+        for future in futures:
+            future.cancel()
+        _wait(futures)
+    for future in futures:
+        if not future.cancelled():
+            future.result()
+
+
+def parallel_for(task: Callable[[int], None], count: int, threads: int) -> None:
+    """task(0) … task(count − 1), each once, on at most `threads` threads, in no set order."""
+    supply = itertools.count()
+
+    def work(_: int) -> None:
+        # next() of itertools.count is one step under the GIL: no two threads get one index.
+        while (index := next(supply)) < count:
+            task(index)
+
+    run_everywhere(work, min(threads, count))
+
+
+def ordered_for(
+    compute: Callable[[int, int], object],
+    merge: Callable[[int, int], bool],
+    count: int,
+    threads: int,
+) -> None:
+    """compute(i, worker) on any thread and in any order, merge(i, worker) strictly in order of i.
+
+    Both get the number of the worker, who may so keep scratch of its own between them; no two
+    merges run at once.  A merge that returns False ends it all: nothing after i is merged.
+    """
+    supply = itertools.count()
+    turn = threading.Condition()
+    state = {"next": 0, "ended": False}
+
+    def work(worker: int) -> None:
+        try:
+            while (i := next(supply)) < count and not state["ended"]:
+                compute(i, worker)
+                with turn:
+                    turn.wait_for(lambda i=i: state["next"] == i or state["ended"])
+                    if state["ended"]:
+                        return
+                    state["ended"] = not merge(i, worker)
+                    state["next"] = i + 1
+                    turn.notify_all()
+        except BaseException:
+            # Without this, those whose turn comes later would wait for ever.
+            with turn:
+                state["ended"] = True
+                turn.notify_all()
+            raise
+
+    run_everywhere(work, min(threads, count))
+
+
+def _wait(futures: list[Future[None]]) -> None:
+    for future in futures:
+        if not future.cancelled():
+            future.exception()
+
+
+def _submit(work: Callable[[int], None], count: int) -> list[Future[None]]:
+    def run(index: int) -> None:
+        _worker.busy = True
+        try:
+            work(index)
+        finally:
+            _worker.busy = False
+
+    with _lock:
+        pool = _pool_of(count)
+        return [pool.submit(run, index + 1) for index in range(count)]
+
+
+def _pool_of(size: int) -> ThreadPoolExecutor:
+    global _pool, _pool_size
+    if _pool is None or _pool_size < size:
+        if _pool is not None:
+            _pool.shutdown(wait=False)
+        _pool, _pool_size = ThreadPoolExecutor(size, thread_name_prefix="mmlfast"), size
+    return _pool
+
+
+def _forget_pool() -> None:
+    """A forked child has the pool's object but none of its threads, and perhaps a held lock."""
+    global _pool, _pool_size, _lock
+    _pool, _pool_size, _lock = None, 0, threading.Lock()
+    _worker.busy = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
