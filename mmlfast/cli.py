@@ -164,6 +164,7 @@ def pca(
             progress=_wants_progress(quiet or json),
         ).fit(data)
         seconds = perf_counter() - start
+        _warn_of_low_rank(fitted)
         if model is not None:
             fitted.save(model)
         sample = _stream_scores(fitted, data, out, wants_sample=page is not None)
@@ -298,6 +299,17 @@ def _require_outputs(out: Path | None, model: Path | None = None, page: Path | N
 
 def _wants_progress(silent: bool) -> bool:
     return not silent and sys.stderr.isatty()
+
+
+def _warn_of_low_rank(fitted: Any) -> None:
+    k, rank = fitted.n_components_, fitted.rank_
+    # With whiten the estimator itself warns: there it changes the scores.
+    if rank < k and not fitted.whiten:
+        warnings.warn(
+            f"{k - rank} of {k} components lie below the numerical rank ({rank}): their variance "
+            f"is rounding error. Give -k {rank} to leave them out.",
+            stacklevel=2,
+        )
 
 
 def _stream_scores(fitted: Any, data: Any, out: Path | None, *, wants_sample: bool) -> Any:

@@ -70,10 +70,11 @@ def _comparison(seconds: float, comparison: dict[str, Any]) -> str:
     reading, rival = comparison["reading_seconds"], comparison["seconds"]
     return "\n".join(
         (
-            f"mmlfast       {seconds:>9.3g} s",
+            f"mmlfast       {seconds:>9.3g} s  (to read, to load the kernels and to fit)",
             f"scikit-learn  {reading + rival:>9.3g} s  (version {comparison['version']}, solver "
-            f"{comparison['solver']}; {reading:.3g} s of it to read the matrix)",
+            f"{comparison['solver']}; {reading:.3g} s of it to read)",
             f"ratio         {(reading + rival) / seconds:>9.3g}",
+            f"components compared                       {comparison['n_compared']}",
             f"largest relative difference of variances  {comparison['variance_difference']:.2g}",
             f"largest difference of component entries   {comparison['component_difference']:.2g}",
             f"largest angle between the subspaces       {comparison['largest_angle']:.2g} rad",

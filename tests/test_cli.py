@@ -295,17 +295,18 @@ def test_debug_shows_where(run, monkeypatch):
     assert isinstance(result.exception, FileNotFoundError)
 
 
-def test_warnings_are_one_line_each(run):
+@pytest.mark.parametrize("option", ["--whiten", "--standardize"])
+def test_warnings_are_one_line_each(run, option):
     rows = np.arange(20.0)[:, None] * np.ones(5)
     np.save("flat.npy", rows)
-    result = run("pca", "flat.npy", "-k", 3, "--whiten", "--out", "s.npy")
+    result = run("pca", "flat.npy", "-k", 3, option, "--out", "s.npy")
     for line in result.stderr.splitlines():
         assert line.startswith("mmlfast: warning: ")
-    assert result.stderr
-    found = json.loads(run("pca", "flat.npy", "-k", 3, "--whiten", "--json").stdout)
+    assert "2 of 3 components lie below the numerical rank (1)" in result.stderr
+    found = json.loads(run("pca", "flat.npy", "-k", 3, option, "--json").stdout)
     assert found["warnings"]
     assert np.isfinite(np.load("s.npy")).all()
-    assert run("pca", "flat.npy", "-k", 3, "--whiten", "--quiet").output == ""
+    assert run("pca", "flat.npy", "-k", 3, option, "--quiet").output == ""
 
 
 def test_no_bar_where_nobody_looks(run):

@@ -26,22 +26,26 @@ class Comparison(NamedTuple):
         The route that its PCA chose.
     n_components : int
         How many components it kept.
+    n_compared : int
+        How many of the components both have, leaving out those below the numerical rank, which
+        are rounding error in either.
     reading_seconds : float
         To bring the whole matrix into memory.
     seconds : float
         To fit, without the reading.
     variance_difference : float
-        Largest ``|ours - theirs| / theirs`` over the explained variances that both have.
+        Largest ``|ours - theirs| / theirs`` over the explained variances compared.
     component_difference : float
-        Largest ``|ours - theirs|`` over the entries of the components that both have, each
-        component with the sign that brings the two together.
+        Largest ``|ours - theirs|`` over the entries of the components compared, each with the
+        sign that brings the two together.
     largest_angle : float
-        Largest principal angle between the two spans of components, in radians.
+        Largest principal angle between the spans of the components compared, in radians.
     """
 
     version: str
     solver: str
     n_components: int
+    n_compared: int
     reading_seconds: float
     seconds: float
     variance_difference: float
@@ -99,11 +103,12 @@ def compare_with_sklearn(pca: Any, source: Source) -> Comparison:
     theirs.fit(X)
     seconds = perf_counter() - start
 
-    k = min(pca.n_components_, theirs.n_components_)
+    k = min(pca.n_components_, pca.rank_, int(theirs.n_components_))
     return Comparison(
         version=sklearn.__version__,
         solver=theirs._fit_svd_solver,
         n_components=int(theirs.n_components_),
+        n_compared=k,
         reading_seconds=reading_seconds,
         seconds=seconds,
         variance_difference=_relative_difference(

@@ -8,11 +8,13 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mmlfast.api.inputs import borrowed_source
+from mmlfast.api.model_file import read_npz
 from mmlfast.api.moments import Moments
 from mmlfast.api.stream import MomentStream
 from mmlfast.runtime.atomic import atomic_open
 from mmlfast.runtime.progress import Progress, ProgressArgument
-from mmlfast.runtime.sources import Source, open_source
+from mmlfast.runtime.sources import Source
 from mmlfast.runtime.threads import n_threads
 from mmlfast.runtime.validate import work_dtype
 
@@ -91,7 +93,10 @@ class CovarianceState:
     @property
     def mean(self) -> NDArray[np.float64]:
         """Σ w x / Σ w, of shape (n_features,)."""
-        return self._moments(needed=1, for_what="a mean").mean()
+        moments = self._moments(needed=1, for_what="a mean")
+        if moments.weight == 0:
+            raise ValueError("a mean needs a positive weight; all weights so far are zero.")
+        return moments.mean()
 
     def update(
         self,
@@ -124,7 +129,7 @@ class CovarianceState:
         TypeError
             A block of higher precision than this state's dtype.
         """
-        with open_source(block, name="block") as source:
+        with borrowed_source(block, "block") as source:
             self._check_width(source)
             w = None if weights is None else _checked_weights(weights, source)
             stream = self._stream_for(source.dtype)
@@ -271,34 +276,19 @@ class CovarianceState:
     def load(cls, path: str | os.PathLike[str]) -> CovarianceState:
         """Read what `save` wrote; ValueError if the file is something else."""
         stored = read_npz(path, "mmlfast.CovarianceState", FILE_VERSION)
-        dtype = str(stored["dtype"]) or None
-        state = cls(len(stored["shift"]), dtype=dtype)
-        state._closed = Moments(
-            int(stored["n_samples"]), float(stored["weight"]), stored["shift"], stored["sums"],
-            stored["products"],
-        )  # fmt: skip
+        try:
+            moments = Moments(
+                int(stored["n_samples"]), float(stored["weight"]), stored["shift"], stored["sums"],
+                stored["products"],
+            )  # fmt: skip
+            dtype = str(stored["dtype"]) or None
+        except KeyError as error:
+            raise ValueError(
+                f"{path} is a damaged mmlfast.CovarianceState file: it has no {error}. Save it again."
+            ) from error
+        state = cls(len(moments.shift), dtype=dtype)
+        state._closed = moments
         return state
-
-
-def read_npz(path: str | os.PathLike[str], kind: str, version: int) -> dict[str, NDArray[Any]]:
-    """The arrays of a file that names itself `kind`; never unpickles."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            stored = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise ValueError(f"{path} is not a {kind} file: {error}") from error
-    except Exception as error:  # zipfile.BadZipFile and what a damaged archive may raise
-        raise ValueError(f"{path} is not a readable .npz file: {error}") from error
-    if not isinstance(stored, dict) or str(stored.get("format")) != kind:
-        raise ValueError(f"{path} is not a {kind} file. Pass a file written by its save method.")
-    if int(stored["version"]) > version:
-        raise ValueError(
-            f"{path} has format version {int(stored['version'])}; this mmlfast reads up to "
-            f"{version}. Upgrade mmlfast."
-        )
-    return stored
 
 
 def _checked_weights(weights: ArrayLike, source: Source) -> NDArray[np.float64]:
@@ -362,7 +352,7 @@ def covariance(
         raise ValueError(f'layout must be "rows" or "columns"; got {layout!r}.')
     if layout == "columns":
         X = np.asarray(X).T
-    with open_source(X) as source:
+    with borrowed_source(X) as source:
         state = CovarianceState(source.n_features, n_jobs=n_jobs)
         return state.update(source, weights).covariance(ddof)
 
@@ -395,7 +385,7 @@ def gram(X: Any, *, n_jobs: int | None = None) -> NDArray[Any]:
     array([[10., 14.],
            [14., 20.]])
     """
-    with open_source(X) as source:
+    with borrowed_source(X) as source:
         dtype = work_dtype(source.dtype)
         stream = MomentStream(source.n_features, dtype, np.zeros(source.n_features, dtype))
         for batch in [source.array] if source.array is not None else source.batches():

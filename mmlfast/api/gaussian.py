@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
-from mmlfast.runtime.sources import open_source
+from mmlfast.api.inputs import check_features, check_shape, open_input
+from mmlfast.runtime.validate import refuse_bad_numbers
 
 
 class GaussianModel:
@@ -31,6 +33,7 @@ class GaussianModel:
 
         In the units of X, also if the columns were standardised.
         """
+        check_is_fitted(self)
         V = self.components_
         excess = np.maximum(self.explained_variance_ - self.noise_variance_, 0.0)
         C = (V.T * excess) @ V
@@ -39,6 +42,7 @@ class GaussianModel:
 
     def get_precision(self) -> NDArray[Any]:
         """The inverse of `get_covariance`, by the matrix inversion lemma where σ² > 0."""
+        check_is_fitted(self)
         if self.noise_variance_ == 0.0 or self.scale_ is not None:
             inverse: NDArray[Any] = scipy.linalg.pinvh(self.get_covariance())
             return inverse
@@ -60,17 +64,16 @@ class GaussianModel:
         -------
         ndarray of shape (n_samples,)
         """
-        from sklearn.utils.validation import check_is_fitted
-
-        from mmlfast.api.inputs import check_features
-
-        check_is_fitted(self)
         P = self.get_precision().astype(np.float64)
         constant = len(P) * np.log(2 * np.pi) - float(np.linalg.slogdet(P)[1])
         parts = []
-        with open_source(X) as source:
+        row = 0
+        with open_input(self, X, reset=False) as source:
             check_features(self, source)
+            check_shape(source.n_rows, source.n_features, least=1)
             for batch in source.batches():
+                refuse_bad_numbers(batch, row)
+                row += len(batch)
                 centred = batch.astype(np.float64) - self.mean_
                 parts.append(-0.5 * (np.einsum("ij,ij->i", centred @ P, centred) + constant))
         return np.concatenate(parts)

@@ -7,9 +7,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import validate_data
 
 from mmlfast.runtime.sources import Source, open_source
+
+
+@contextmanager
+def borrowed_source(X: Any, name: str = "X") -> Iterator[Source]:
+    """X as a source, closed at the end unless X is one already: that is its owner's to close."""
+    source = open_source(X, name=name)
+    try:
+        yield source
+    finally:
+        if source is not X:
+            source.close()
 
 
 @contextmanager
@@ -18,19 +28,17 @@ def open_input(estimator: Any, X: Any, *, reset: bool) -> Iterator[Source]:
 
     Arrays and frames go through scikit-learn's check of names; nothing is converted or copied.
     """
-    source = open_source(X)
-    try:
+    with borrowed_source(X) as source:
         if reset:
             estimator.n_features_in_ = source.n_features
             estimator.__dict__.pop("feature_names_in_", None)
             if source.feature_names is not None:
                 estimator.feature_names_in_ = np.array(source.feature_names, dtype=object)
         elif hasattr(X, "shape") and hasattr(X, "columns"):
+            from sklearn.utils.validation import validate_data
+
             validate_data(estimator, X, reset=False, skip_check_array=True)
         yield source
-    finally:
-        if source is not X:
-            source.close()
 
 
 def check_features(estimator: Any, source: Source) -> None:

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mmlfast.kernels.covariance import centred_products
+from mmlfast.runtime.validate import aligned
+
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
@@ -62,10 +65,8 @@ class Moments:
 
     def covariance(self, ddof: float) -> Matrix:
         """(G − t tᵀ/n) / (n − ddof), exactly symmetric, its diagonal never below zero."""
-        C = self.G - np.outer(self.sums, self.sums / self.weight)
-        C /= self.weight - ddof
-        diagonal = np.einsum("ii->i", C)
-        np.maximum(diagonal, 0.0, out=diagonal)
+        C = aligned(self.G.shape, np.float64)
+        centred_products(self.G, self.sums, self.weight, self.weight - ddof, C)
         return C
 
     def affine(self, A: Matrix, b: Vector) -> Moments:

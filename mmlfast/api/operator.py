@@ -26,7 +26,7 @@ BLOCK_ROWS = 512
 
 
 class CovarianceOperator:
-    """C = (X − μ)ᵀ(X − μ)/n of a rewindable source; `mean`, `variances`, `n_rows` after one apply."""
+    """C = (X − μ)ᵀ(X − μ)/n of a rewindable source; `mean` and `variances` after one apply."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class CovarianceOperator:
         return in_multiples(self._source.batches(), BLOCK_ROWS)
 
     def apply(self, Q: NDArray[np.float64]) -> NDArray[np.float64]:
-        """D⁻¹ C D⁻¹ Q for Q (n_features, b) in float64; D = diag(scale) is the identity unless set."""
+        """D⁻¹ C D⁻¹ Q for Q (n_features, b), float64; D = diag(scale), the identity by default."""
         d, b = Q.shape
         total = aligned((d, b), np.float64, zero=True)
         moments = np.zeros((2 if self.mean is None else 1, d))
@@ -93,7 +93,7 @@ class CovarianceOperator:
         Q: NDArray[np.float64],
         total: NDArray[np.float64],
     ) -> None:
-        """Note the mean and variances after the first read; take the shift's error off the product."""
+        """Note mean and variances after the first read; take the shift's error off the product."""
         self.n_passes += 1
         delta = moments[0] / n_rows
         if self.mean is None:

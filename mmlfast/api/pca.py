@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Iterator
@@ -12,33 +11,25 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_array, check_is_fitted
 
-from mmlfast.api.covariance import CovarianceState, read_npz
 from mmlfast.api.dimension import components_by_likelihood, components_for_share
 from mmlfast.api.gaussian import GaussianModel
+from mmlfast.api.incremental import IncrementalFit
 from mmlfast.api.inputs import check_features, check_shape, open_input
-from mmlfast.api.moments import Moments
+from mmlfast.api.model_file import load_model, save_model
 from mmlfast.api.projection import project
 from mmlfast.api.settings import SOLVERS, check_settings, options_for, route_of
-from mmlfast.api.spectrum import ROUTES, Spectrum, spectrum_of_moments
-from mmlfast.runtime.atomic import atomic_open
+from mmlfast.api.spectrum import ROUTES, Spectrum
 from mmlfast.runtime.plan import Plan, Problem, forced_route, plan_route
 from mmlfast.runtime.progress import Progress, ProgressArgument
 from mmlfast.runtime.sources import Source
 from mmlfast.runtime.threads import n_threads
 from mmlfast.runtime.validate import work_dtype
 
-FILE_VERSION = 1
-LEARNED = (
-    "components_", "explained_variance_", "explained_variance_ratio_", "singular_values_", "mean_",
-    "scale_", "n_components_", "n_samples_", "noise_variance_", "rank_", "solver_", "why_solver_",
-    "n_passes_", "residual_",
-)  # fmt: skip
-"""What `fit` sets, beside n_features_in_ and feature_names_in_."""
-
-
-class PCA(GaussianModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class PCA(
+    IncrementalFit, GaussianModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Orthonormal directions v_i of largest variance: C v_i = λ_i v_i, C the covariance of X.
 
     A drop-in for :class:`sklearn.decomposition.PCA` that reads X block by block, from memory or
@@ -214,6 +205,9 @@ default="auto"
                 "components, or use svd_solver='covariance_eigh'.",
                 ConvergenceWarning, stacklevel=3,
             )  # fmt: skip
+        if source.n_rows is None:
+            # Only now is it known how many rows there were.
+            self._requested(spectrum.n_samples, source.n_features)
         single = source.dtype in (np.float32, np.float16)
         self._learn(spectrum, dtype, np.float32 if single else np.float64)
         self.solver_, self.why_solver_ = plan.route, plan.reason
@@ -357,8 +351,8 @@ default="auto"
         ndarray of shape (n_samples, n_features_in_)
         """
         check_is_fitted(self)
-        scores = np.atleast_2d(np.asarray(X))
-        if scores.ndim != 2 or scores.shape[1] != self.n_components_:
+        scores = check_array(X, dtype=(np.float64, np.float32))
+        if scores.shape[1] != self.n_components_:
             raise ValueError(
                 f"X must have shape (n_samples, n_components_) with n_components_="
                 f"{self.n_components_}; got {scores.shape}."
@@ -368,115 +362,6 @@ default="auto"
         if self.scale_ is not None:
             back = back * self.scale_
         return scores @ back + self.mean_
-
-    def partial_fit(self, X: Any, y: None = None) -> Self:
-        """Add rows; batches of any size, one row included, give the same bits as all at once.
-
-        The components are found when an attribute is first asked for.  Interrupted by Ctrl-C, the
-        estimator holds the rows of whole steps before it (see `n_samples_`).
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), or anything a source can be
-        y : ignored
-
-        Returns
-        -------
-        self
-        """
-        check_settings(self)
-        first = "_state" not in self.__dict__
-        if first:
-            self._forget()
-        with open_input(self, X, reset=first) as source:
-            check_shape(source.n_rows, source.n_features, least=1)
-            if not first:
-                check_features(self, source)
-            if first:
-                self._state = CovarianceState(source.n_features, n_jobs=self.n_jobs)
-                single = source.dtype in (np.float32, np.float16)
-                self._output_dtype = np.dtype(np.float32 if single else np.float64)
-            try:
-                self._state.update(source, progress=self.progress)
-            finally:
-                self._forget(keep_state=True)
-        return self
-
-    def merge(self, other: PCA) -> Self:
-        """Add the rows that another estimator has seen through `partial_fit`.
-
-        Parameters
-        ----------
-        other : PCA
-            Unchanged.
-
-        Returns
-        -------
-        self
-        """
-        for estimator, name in ((self, "self"), (other, "other")):
-            if not isinstance(estimator, PCA) or "_state" not in estimator.__dict__:
-                raise ValueError(
-                    f"{name} holds no sums to merge. Fit with partial_fit, which keeps them; fit "
-                    "does not."
-                )
-        self._state.merge(other._state)
-        self._forget(keep_state=True)
-        return self
-
-    @classmethod
-    def from_covariance(
-        cls, C: ArrayLike, mean: ArrayLike | None = None, n_samples: int = 2, **parameters: Any
-    ) -> Self:
-        """An estimator fitted to a covariance matrix instead of rows.
-
-        Parameters
-        ----------
-        C : array-like of shape (n_features, n_features), or CovarianceState
-            With divisor n_samples − 1.
-        mean : array-like of shape (n_features,), default=None
-            Zero if left out.
-        n_samples : int, default=2
-            Rows that C was computed from; at least 2.
-        **parameters
-            Of the constructor.
-
-        Returns
-        -------
-        PCA
-        """
-        self = cls(**parameters)
-        check_settings(self)
-        if isinstance(C, CovarianceState):
-            moments = C._moments(needed=2, for_what="PCA")
-        else:
-            moments = _moments_of(C, mean, n_samples)
-        self.n_features_in_ = len(moments.shift)
-        self._settle(moments, np.dtype(np.float64), np.dtype(np.float64))
-        return self
-
-    def _settle(self, moments: Moments, work: np.dtype[Any], dtype: np.dtype[Any]) -> None:
-        n, d = moments.n_rows, len(moments.shift)
-        k = self._requested(n, d)
-        self._learn(spectrum_of_moments(moments, k, self.standardize), work, dtype)
-        self.solver_, self.why_solver_ = "covariance_eigh", "sums of products were there already"
-
-    def _forget(self, keep_state: bool = False) -> None:
-        for name in (*LEARNED, "_floor", *(() if keep_state else ("_state", "_output_dtype"))):
-            self.__dict__.pop(name, None)
-
-    def __getattr__(self, name: str) -> Any:
-        # Reached only for what is not there: after partial_fit, the learned attributes.
-        if name in (*LEARNED, "_floor") and "_state" in self.__dict__:
-            state = self._state
-            self._settle(
-                state._moments(needed=2, for_what="PCA"), np.dtype(state._dtype), self._output_dtype
-            )
-            return self.__dict__[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "components_" in self.__dict__ or "_state" in self.__dict__
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -535,60 +420,29 @@ default="auto"
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a .npz file: whole or not at all, and without pickle.
 
-        The sums that `partial_fit` keeps are not written; see :meth:`CovarianceState.save`.
+        Parameters
+        ----------
+        path : str or path-like
+            `random_state`, `progress` and the sums that `partial_fit` keeps are not written; for
+            the sums see :meth:`CovarianceState.save`.
         """
-        check_is_fitted(self)
-        parameters = {
-            name: value
-            for name, value in self.get_params(deep=False).items()
-            if name not in ("random_state", "progress")
-        }
-        learned = {name: getattr(self, name) for name in LEARNED}
-        arrays = {name: v for name, v in learned.items() if isinstance(v, np.ndarray)}
-        facts = {name: v for name, v in learned.items() if not isinstance(v, np.ndarray)}
-        facts["_floor"], facts["n_features_in_"] = self._floor, self.n_features_in_
-        names = getattr(self, "feature_names_in_", None)
-        facts["feature_names_in_"] = None if names is None else list(names)
-        with atomic_open(path, "wb") as file:
-            np.savez(
-                file, format="mmlfast.PCA", version=FILE_VERSION,
-                parameters=json.dumps(parameters, default=_plain),
-                facts=json.dumps(facts, default=_plain), **arrays,
-            )  # fmt: skip
+        save_model(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote; ValueError if the file is something else."""
-        stored = read_npz(path, "mmlfast.PCA", FILE_VERSION)
-        self = cls(**json.loads(str(stored["parameters"])))
-        facts = json.loads(str(stored["facts"]))
-        names = facts.pop("feature_names_in_")
-        if names is not None:
-            self.feature_names_in_ = np.array(names, dtype=object)
-        for name, value in facts.items():
-            setattr(self, name, value)
-        for name in LEARNED:
-            if name in stored:
-                setattr(self, name, stored[name])
-        return self
+        """Read what `save` wrote.
 
+        Parameters
+        ----------
+        path : str or path-like
 
-def _plain(value: Any) -> Any:
-    return value.item()
+        Returns
+        -------
+        PCA
 
-
-def _moments_of(C: ArrayLike, mean: ArrayLike | None, n_samples: int) -> Moments:
-    matrix = np.array(C, np.float64)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix):
-        raise ValueError(f"C must be a square matrix; got shape {matrix.shape}.")
-    if not np.isfinite(matrix).all():
-        raise ValueError("C contains NaN or infinity. Pass a covariance matrix of finite numbers.")
-    if not np.allclose(matrix, matrix.T, rtol=1e-6, atol=1e-12 * float(np.abs(matrix).max())):
-        raise ValueError("C must be symmetric, as a covariance matrix is. Pass (C + C.T) / 2.")
-    centre = np.zeros(len(matrix)) if mean is None else np.asarray(mean, np.float64)
-    if centre.shape != (len(matrix),):
-        raise ValueError(f"mean must have shape ({len(matrix)},); got {centre.shape}.")
-    if n_samples < 2:
-        raise ValueError(f"n_samples must be at least 2; got {n_samples}.")
-    products = (matrix + matrix.T) / 2 * (n_samples - 1)
-    return Moments(n_samples, float(n_samples), centre, np.zeros(len(matrix)), products)
+        Raises
+        ------
+        ValueError
+            The file is damaged, something else, or of a newer version.
+        """
+        return load_model(cls, path)

@@ -32,19 +32,20 @@ def project(
     single = data.dtype in (np.float32, np.float16)
     dtype = np.dtype(np.float32 if single else np.float64)
     n, k = (data.n_rows if isinstance(data, Source) else len(data)), W.shape[1]
+    array = data.array if isinstance(data, Source) else data
     if out is not None:
-        _check_out(out, n, k)
+        _check_out(out, n, k, array)
     weights = aligned((len(W), kernels.projection_shape(k, dtype)[1]), dtype, zero=True)
     weights[:, :k] = W
     shift = mean.astype(dtype)
-    if not isinstance(data, Source):
-        batches, collected = iter([data]), np.empty((n, k), dtype) if out is None else out
-    elif data.array is not None:
-        batches, collected = iter([data.array]), np.empty((n, k), dtype) if out is None else out
-    else:
+    if isinstance(data, Source) and array is None:
         batches, collected = data.batches(), out
+    else:
+        batches, collected = iter([array]), np.empty((n, k), dtype) if out is None else out
     pieces, row = [], 0
     for X in batches:
+        if out is not None and row + len(X) > len(out):
+            raise _wrong_length(out, f"at least {row + len(X)} rows were read")
         part = (
             np.empty((len(X), k), dtype) if collected is None else collected[row : row + len(X)]
         )
@@ -52,10 +53,19 @@ def project(
         if collected is None:
             pieces.append(part)
         row += len(X)
+    if out is not None and row < len(out):
+        raise _wrong_length(out, f"{row} rows were read, whose scores it holds")
     return np.concatenate(pieces) if collected is None else collected
 
 
-def _check_out(out: NDArray[Any], n: int | None, k: int) -> None:
+def _wrong_length(out: NDArray[Any], read: str) -> ValueError:
+    return ValueError(
+        f"out must have one row for each row of X: it has {len(out)}, and {read}. Use iter_transform "
+        "where the number is not known before."
+    )
+
+
+def _check_out(out: NDArray[Any], n: int | None, k: int, X: NDArray[Any] | None) -> None:
     if not isinstance(out, np.ndarray) or out.ndim != 2 or out.shape[1] != k or n not in (None, len(out)):
         raise ValueError(
             f"out must be an array of shape ({'n_samples' if n is None else n}, {k}); got "
@@ -65,6 +75,8 @@ def _check_out(out: NDArray[Any], n: int | None, k: int) -> None:
         raise ValueError(f"out must have dtype float32 or float64; got {out.dtype}.")
     if not out.flags.writeable:
         raise ValueError("out must be writeable; got a read-only array.")
+    if X is not None and np.may_share_memory(out, X):
+        raise ValueError("out must not share memory with X; pass a separate array.")
 
 
 def _project_block(

@@ -169,9 +169,9 @@ def _facts(pca: Any, dtype: Any, seconds: float | None) -> str:
         ("Rows", f"{pca.n_samples_:,}"),
         ("Columns", f"{pca.n_features_in_:,}"),
         ("Stored as", None if dtype is None else str(np.dtype(dtype))),
+        ("Solver", str(pca.solver_)),
         ("Components", f"{pca.n_components_:,}"),
         ("Variance kept", percent(variance_kept(pca))),
-        ("Numerical rank", f"{pca.rank_:,}"),
         ("Passes", f"{pca.n_passes_}"),
         ("Time", None if seconds is None else duration(seconds)),
     ]
@@ -201,7 +201,10 @@ def _comparison(comparison: Comparison | None, seconds: float | None) -> str:
         for name, v in rows
         if v is not None
     )
-    told = f"scikit-learn {comparison.version}, solver {comparison.solver}, on the same data."
+    told = (
+        f"scikit-learn {comparison.version}, solver {comparison.solver}, on the same data; "
+        f"{count(comparison.n_compared, 'component')} compared."
+    )
     return section("Beside scikit-learn", escape(told), f"<table>{cells}</table>")
 
 
@@ -240,8 +243,9 @@ def _method(pca: Any, seconds: float | None) -> str:
 
     today = date.today()
     took = "" if seconds is None else f" in {duration(seconds)}"
+    why = escape(str(pca.why_solver_).rstrip("."))
     how = (
-        f"Solver <code>{escape(str(pca.solver_))}</code>: {escape(str(pca.why_solver_))} "
+        f"Solver <code>{escape(str(pca.solver_))}</code>: {why}. "
         f"The data were read {times(pca.n_passes_)}{took}."
     )
     return (

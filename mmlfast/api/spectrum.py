@@ -50,7 +50,7 @@ class Options:
 class Spectrum:
     """Variances along orthonormal directions, falling; all of them or the leading ones.
 
-    values (m,) and vectors (d, m) of the covariance with divisor n − 1 of the rows (x − mean)/scale;
+    values (m,) and vectors (d, m) of the covariance, divisor n − 1, of the rows (x − mean)/scale;
     `total` is its trace.  `residual` is None where the route is exact.
     """
 
@@ -71,6 +71,7 @@ def batches_of(source: Source) -> Iterator[NDArray[Any]]:
 
 
 def require_samples(n: int, d: int) -> None:
+    """ValueError for fewer than two rows, which is known only after reading some sources."""
     if n < 2:
         raise ValueError(
             f"Found array with {n} sample(s) (shape=({n}, {d})) while a minimum of 2 is required "
@@ -132,7 +133,8 @@ def krylov_route(source: Source, options: Options) -> Spectrum:
     )  # fmt: skip
     n = operator.n_rows
     require_samples(n, source.n_features)
-    assert operator.mean is not None and operator.variances is not None
+    assert operator.mean is not None
+    assert operator.variances is not None
     rescale = n / (n - 1)
     total = float((operator.variances / operator.scale**2).sum()) * rescale
     return Spectrum(

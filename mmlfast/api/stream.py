@@ -38,6 +38,11 @@ TASK_BYTES = 256 << 10
 PARALLEL_COLUMNS = 256
 
 
+def _lower_median(rows: NDArray[Any]) -> NDArray[Any]:
+    median: NDArray[Any] = np.sort(rows, axis=0)[(len(rows) - 1) // 2]
+    return median
+
+
 def nothing(rows: int) -> None:
     """What `add` calls after each step when nobody watches."""
 
@@ -89,6 +94,10 @@ class MomentStream:
         self, X: NDArray[Any], weights: Weights
     ) -> tuple[NDArray[Any], Weights]:
         """Keep rows until there are SHIFT_ROWS, then choose the shift; return the other rows."""
+        if self.n_rows == 0 and len(X) >= SHIFT_ROWS:
+            refuse_bad_numbers(X[:SHIFT_ROWS], 0)
+            self._shift = _lower_median(X[:SHIFT_ROWS].astype(self.dtype))
+            return X, weights
         taken = SHIFT_ROWS - self.n_rows
         first, rest = X[:taken], X[taken:]
         refuse_bad_numbers(first, self.n_rows)
@@ -102,7 +111,7 @@ class MomentStream:
     def _choose_shift(self) -> None:
         held, self._first_rows = self._first_rows, []
         rows = np.concatenate([block.astype(self.dtype) for block, _ in held])
-        self._shift = np.sort(rows, axis=0)[(len(rows) - 1) // 2]
+        self._shift = _lower_median(rows)
         self.n_rows, self.weight = 0, 0.0
         for block, weights in held:
             self._take(block, weights, 1, nothing)
@@ -313,8 +322,8 @@ class MomentStream:
             return few.moments()
         self._flush_panel([(0, self._vectors)])
         d = self.n_features
-        G = self._total + self._G[:d, :d]
-        G = np.triu(G) + np.triu(G, 1).T
+        G = aligned((d, d), np.float64)
+        kernels.fill_symmetric(self._total, self._G, G)
         if not np.isfinite(np.einsum("ii->i", G)).all():
             raise overflow(self.dtype)
         shift = self._shift.astype(np.float64)

@@ -60,7 +60,7 @@ def _compile_lazily(function: Callable[..., Any], fastmath: set[str]) -> Any:
 
 
 class _KernelCache(caching._Cache):  # type: ignore[misc]
-    """One file for each (function, signature, CPU): no index that two processes could interleave."""
+    """A file for each (function, signature, CPU): no index that two processes could interleave."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"

@@ -1,6 +1,6 @@
 """Vector instructions for kernels, emitted as LLVM IR.
 
-    tile_fma:   C[i, :] (+)= Σ_k A[k, i] · B[k, :]       a tile of `rows` × `vectors` registers
+    tile_fma:   C[i, :] (+)= Σ_k A[k, i] · B[k, :]       a tile of TILE_ROWS × `vectors` registers
     centre:     P[r, :] = X[r, :] − s,   t += Σ_r P[r, :]     read as stored, computed as P's dtype
 
 numba's auto-vectoriser does not keep a register tile, so the whole k-loop is written here: the
@@ -114,7 +114,7 @@ def _prefetch(builder, address):
 
 
 def _to_float(builder, value, source: types.Type, target):
-    """Convert a scalar or vector of `source` numbers to `target`, exactly where that is possible."""
+    """A scalar or vector of `source` numbers as `target`, exactly where that is possible."""
     element = target.element if isinstance(target, ir.VectorType) else target
     if isinstance(source, types.Float):
         have = _element_bytes(getattr(value.type, "element", value.type))
@@ -131,9 +131,10 @@ def _half_to_float(builder, bits, target):
 
     Plain integer arithmetic: `fpext half` becomes a library call on targets without F16C.
     """
-    shape = (lambda t: ir.VectorType(t, target.count)) if hasattr(target, "count") else (lambda t: t)
     count = getattr(target, "count", None)
-    integer, single = shape(_I32), shape(ir.FloatType())
+    integer, single = (
+        kind if count is None else ir.VectorType(kind, count) for kind in (_I32, ir.FloatType())
+    )
 
     def fixed(kind, value):
         return ir.Constant(kind, value if count is None else [value] * count)
@@ -239,7 +240,7 @@ def copy_vectors(typing_context, vectors, source, source_offset, target, target_
 def centre_vectors(
     typing_context, vectors, X, x0, x_stride, rows, shift, sums, column, panel, p0, p_stride
 ):
-    """P[r, c] = X[r, c] − shift[c];  sums[c] += Σ_r P[r, c]  for `vectors` whole vectors of columns.
+    """P[r, c] = X[r, c] − shift[c];  sums[c] += Σ_r P[r, c]  for `vectors` vectors of columns.
 
     X is read at x0 + r·x_stride + c in its own dtype; the panel is written at p0 + r·p_stride + c.
     The sums run through the rows in order, in registers.
@@ -285,99 +286,102 @@ def centre_vectors(
 
 @literal_intrinsic
 def tile_fma(
-    typing_context, rows, vectors, start, by_rows, A, a0, a_stride, B, b0, b_stride, C, c0, c_stride, depth
-):
-    """C[i, :] = start + Σ_k A[k, i]·B[k, :]   for i < rows, over vectors·lanes columns.
+    typing_context,
+    start, by_rows, vectors, A, a0, a_stride, B, b0, b_stride, C, c0, c_stride, depth,
+):  # fmt: skip
+    """C[i, :] = start + Σ_k A[k, i]·B[k, :]   for i < TILE_ROWS, over `vectors` vectors of columns.
 
     B is read at b0 + k·b_stride + j, C at c0 + i·c_stride + j.  With `by_rows` false A is read at
     a0 + k·a_stride + i (its i lie side by side), with `by_rows` true at a0 + i·a_stride + k.
+    `start` and `by_rows` are literals; `vectors`, from 1 to TILE_VECTORS, is chosen at run time
+    among tiles written out for each.
 
     start: ZERO      C is overwritten;
            CONTINUE  the sum goes on from C: one chain of fma over all k of all calls, so that
                      cutting the k differently gives the same bits;
            ADD       the finished sum is added to C, which is fetched meanwhile: for long chains.
     """
-    n_rows, n_vectors = rows.literal_value, vectors.literal_value
     start_mode, strided = start.literal_value, bool(by_rows.literal_value)
 
     def generate(context, builder, signature, arguments):
-        _, _, _, _, a, a0, a_stride, b, b0, b_stride, c, c0, c_stride, depth = arguments
+        _, _, chosen, a, a0, a_stride, b, b0, b_stride, c, c0, c_stride, depth = arguments
+        operands = (
+            (_address(context, builder, A, a, a0), a_stride),
+            (_address(context, builder, B, b, b0), b_stride),
+            (_address(context, builder, C, c, c0), c_stride),
+        )
         vector = ir.VectorType(context.get_data_type(C.dtype), _lanes(C.dtype))
-        offsets = [j * vector.count for j in range(n_vectors)]
-        a_at = _address(context, builder, A, a, a0)
-        c_rows = [_address(context, builder, C, c, c0)]
-        for _ in range(1, n_rows):
-            c_rows.append(builder.gep(c_rows[-1], [c_stride]))
-        if start_mode == CONTINUE:
-            totals = [_load_vector(builder, row, vector, j) for row in c_rows for j in offsets]
-        else:
-            totals = [ir.Constant(vector, [0.0] * vector.count)] * (n_rows * n_vectors)
-        if start_mode == ADD:
-            for row in c_rows:
-                for j in offsets:
-                    _prefetch(builder, builder.gep(row, [_constant(j)]))
-        if start_mode == CONTINUE:
-            row = c_rows[-1]
-            for _ in c_rows:
-                row = builder.gep(row, [c_stride])
-                for j in offsets:
-                    _prefetch(builder, builder.gep(row, [_constant(j)]))
-
-        # By rows, one base address serves three rows (x86 scales an index by 1 and 2): eight
-        # addresses and a counter would not fit the integer registers.
-        a_bases = [a_at]
-        if strided:
-            row = a_at
-            for i in range(1, n_rows):
-                row = builder.gep(row, [a_stride])
-                if i % 3 == 0:
-                    a_bases.append(row)
-
-        def a_element(bases, i, k):
-            if strided:
-                address = bases[i // 3]
-                for _ in range(i % 3):
-                    address = builder.gep(address, [a_stride])
-                return builder.load(builder.gep(address, [_constant(k)]))
-            address = bases[0]
-            for _ in range(k):
-                address = builder.gep(address, [a_stride])
-            return builder.load(builder.gep(address, [_constant(i)]))
-
-        def steps(count):
-            def body(values):
-                sums, b_at, bases = values[: len(totals)], values[len(totals)], values[len(totals) + 1 :]
-                for k in range(count):
-                    b_row = [_load_vector(builder, b_at, vector, j) for j in offsets]
-                    for i in range(n_rows):
-                        factor = _splat(builder, vector, a_element(bases, i, k))
-                        for j in range(n_vectors):
-                            at = i * n_vectors + j
-                            sums[at] = _multiply_add(builder, vector, factor, b_row[j], sums[at])
-                    b_at = builder.gep(b_at, [b_stride])
-                advance = _constant(count) if strided else builder.mul(a_stride, _constant(count))
-                return [*sums, b_at, *(builder.gep(base, [advance]) for base in bases)]
-
-            return body
-
-        values = [*totals, _address(context, builder, B, b, b0), *a_bases]
-        whole = builder.sdiv(depth, _constant(_UNROLL))
-        rest = builder.srem(depth, _constant(_UNROLL))
-        values = _counted_loop(builder, whole, values, steps(_UNROLL))
-        values = _counted_loop(builder, rest, values, steps(1))
-        for i, row in enumerate(c_rows):
-            for j, offset in enumerate(offsets):
-                total = values[i * n_vectors + j]
-                if start_mode == ADD:
-                    total = builder.fadd(total, _load_vector(builder, row, vector, offset))
-                _store_vector(builder, total, row, offset)
+        for n_vectors in range(TILE_VECTORS, 0, -1):
+            with builder.if_then(builder.icmp_signed("==", chosen, _constant(n_vectors))):
+                _emit_tile(builder, vector, n_vectors, start_mode, strided, operands, depth)
         return context.get_dummy_value()
 
     index = types.intp
     return (
         types.void(
-            rows, vectors, start, by_rows,
-            A, index, index, B, index, index, C, index, index, index,
+            start, by_rows, index, A, index, index, B, index, index, C, index, index, index
         ),
         generate,
     )
+
+
+def _emit_tile(builder, vector, n_vectors, start_mode, strided, operands, depth):
+    """The code of a tile of TILE_ROWS × n_vectors accumulators."""
+    (a_at, a_stride), (b_at, b_stride), (c_at, c_stride) = operands
+    offsets = [j * vector.count for j in range(n_vectors)]
+    c_rows = [c_at]
+    for _ in range(2 * TILE_ROWS - 1):
+        c_rows.append(builder.gep(c_rows[-1], [c_stride]))
+    c_rows, next_rows = c_rows[:TILE_ROWS], c_rows[TILE_ROWS:]
+    if start_mode == CONTINUE:
+        totals = [_load_vector(builder, row, vector, j) for row in c_rows for j in offsets]
+    else:
+        totals = [ir.Constant(vector, [0.0] * vector.count)] * (TILE_ROWS * n_vectors)
+    # ADD wants its own C at the end; after CONTINUE comes, as a rule, the tile below: 7 % at 2000².
+    for row in {ZERO: [], CONTINUE: next_rows, ADD: c_rows}[start_mode]:
+        for j in offsets:
+            _prefetch(builder, builder.gep(row, [_constant(j)]))
+
+    # By rows, one base address serves three rows (x86 scales an index by 1 and 2): eight addresses
+    # and a counter would not fit the integer registers.
+    a_bases = [a_at]
+    if strided:
+        row = a_at
+        for i in range(1, TILE_ROWS):
+            row = builder.gep(row, [a_stride])
+            if i % 3 == 0:
+                a_bases.append(row)
+
+    def a_element(bases, i, k):
+        address, steps = (bases[i // 3], i % 3) if strided else (bases[0], k)
+        for _ in range(steps):
+            address = builder.gep(address, [a_stride])
+        return builder.load(builder.gep(address, [_constant(k if strided else i)]))
+
+    def steps_of(count):
+        def body(values):
+            sums, (b_at, *bases) = values[: len(totals)], values[len(totals) :]
+            for k in range(count):
+                b_row = [_load_vector(builder, b_at, vector, j) for j in offsets]
+                for i in range(TILE_ROWS):
+                    factor = _splat(builder, vector, a_element(bases, i, k))
+                    for j in range(n_vectors):
+                        at = i * n_vectors + j
+                        sums[at] = _multiply_add(builder, vector, factor, b_row[j], sums[at])
+                b_at = builder.gep(b_at, [b_stride])
+            advance = _constant(count) if strided else builder.mul(a_stride, _constant(count))
+            return [*sums, b_at, *(builder.gep(base, [advance]) for base in bases)]
+
+        return body
+
+    values = [*totals, b_at, *a_bases]
+    whole = builder.sdiv(depth, _constant(_UNROLL))
+    rest = builder.srem(depth, _constant(_UNROLL))
+    values = _counted_loop(builder, whole, values, steps_of(_UNROLL))
+    values = _counted_loop(builder, rest, values, steps_of(1))
+    for i, row in enumerate(c_rows):
+        for j, offset in enumerate(offsets):
+            total = values[i * n_vectors + j]
+            if start_mode == ADD:
+                total = builder.fadd(total, _load_vector(builder, row, vector, offset))
+            _store_vector(builder, total, row, offset)

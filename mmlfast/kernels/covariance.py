@@ -88,10 +88,14 @@ def centre_rows(X, strides, lo, n_rows, shift, panel, at, sums):
         c = first
         if column_stride == 1:
             while c + 3 * step <= last:
-                centre_vectors(3, X, x0 + c, row_stride, n_rows, shift, sums, c, panel, out + c, width)
+                centre_vectors(
+                    3, X, x0 + c, row_stride, n_rows, shift, sums, c, panel, out + c, width
+                )
                 c += 3 * step
             while c + step <= last:
-                centre_vectors(1, X, x0 + c, row_stride, n_rows, shift, sums, c, panel, out + c, width)
+                centre_vectors(
+                    1, X, x0 + c, row_stride, n_rows, shift, sums, c, panel, out + c, width
+                )
                 c += step
         while c < last:
             total = sums[c]
@@ -119,6 +123,15 @@ def weigh_rows(panel, weights, lo, at, n_rows, weighted, sums):
 
 
 @ordered_kernel
+def tile_width(remaining):
+    """Vectors of the next tile when so many remain.
+
+    4 go as 2 + 2: a tile of one vector is bound by its loads.
+    """
+    return 2 if TILE_VECTORS == 3 and remaining == 4 else min(TILE_VECTORS, remaining)
+
+
+@ordered_kernel
 def rank_update(left, right, n_rows, first_vector, last_vector, G):
     """G[i, j] += Σ_{r < n_rows} left[r, i]·right[r, j] for i ≤ j, j in vectors first … last − 1."""
     step = lanes(G)
@@ -128,27 +141,16 @@ def rank_update(left, right, n_rows, first_vector, last_vector, G):
     while vector < last_vector:
         column = vector * step
         group_end = min(last_vector, (column // width + 1) * (width // step))
-        # 4 vectors go as 2 + 2: a tile of one vector is bound by its loads.
-        remaining = group_end - vector
-        vectors = 2 if TILE_VECTORS == 3 and remaining == 4 else min(TILE_VECTORS, remaining)
+        vectors = tile_width(group_end - vector)
         right0 = column // width * rows * width + column % width
         for i in range(0, min(column + vectors * step, G.shape[0]), TILE_ROWS):
-            left0 = i // width * rows * width + i % width
-            below = max(0, (i - column) // step)  # vectors wholly below the diagonal
-            j = column + below * step
-            b0, c0 = right0 + below * step, i * stride + j
-            if vectors - below >= 3:
-                tile_fma(
-                    TILE_ROWS, 3, CONTINUE, False, left, left0, width, right, b0, width, G, c0, stride, n_rows
-                )
-            elif vectors - below == 2:
-                tile_fma(
-                    TILE_ROWS, 2, CONTINUE, False, left, left0, width, right, b0, width, G, c0, stride, n_rows
-                )
-            elif vectors - below == 1:
-                tile_fma(
-                    TILE_ROWS, 1, CONTINUE, False, left, left0, width, right, b0, width, G, c0, stride, n_rows
-                )
+            a0 = i // width * rows * width + i % width
+            below = max(0, (i - column) // step) * step  # columns wholly below the diagonal
+            b0, c0 = right0 + below, i * stride + column + below
+            v = vectors - below // step
+            tile_fma(
+                CONTINUE, False, v, left, a0, width, right, b0, width, G, c0, stride, n_rows
+            )
         vector += vectors
 
 
@@ -170,11 +172,11 @@ def gram_rows(X, strides, lo, hi, shift, panel, columns, sums, G):
 
 @ordered_kernel
 def all_finite(values):
-    """Whether no value is NaN or ±Inf: x − x is zero exactly for the finite x."""
+    """Whether no value is NaN or ±Inf."""
+    finite = True
     for value in values:
-        if not math.isfinite(value):
-            return False
-    return True
+        finite &= math.isfinite(value)
+    return finite
 
 
 @ordered_kernel
@@ -187,15 +189,42 @@ def add_upper(G, sums, columns, total, total_sums):
     last = min(columns[1], n_features)
     zero = G.dtype.type(0)
     for i in range(last):
+        source, target = G[i], total[i]
         for j in range(max(i, columns[0]), last):
-            total[i, j] += G[i, j]
-    for i in range(G.shape[0]):
-        for j in range(columns[0], columns[1]):
-            G[i, j] = zero
+            target[j] += source[j]
+        # Tiles on the diagonal reach at most a tile's height and a vector below it.
+        for j in range(max(i - TILE_ROWS - lanes(G), columns[0]), columns[1]):
+            source[j] = zero
+    for i in range(last, G.shape[0]):
+        G[i, columns[0] : columns[1]] = zero
     if columns[0] == 0:
         for j in range(n_features):
             total_sums[j] += sums[j]
             sums[j] = zero
+
+
+@ordered_kernel
+def fill_symmetric(total, G, out):
+    """out[i, j] = out[j, i] = total[i, j] + G[i, j] for i ≤ j; out is overwritten."""
+    d = total.shape[0]
+    for row in range(0, d, 32):
+        for column in range(row, d, 32):
+            for i in range(row, min(row + 32, d)):
+                for j in range(max(column, i), min(column + 32, d)):
+                    value = total[i, j] + G[i, j]
+                    out[i, j] = value
+                    out[j, i] = value
+
+
+@ordered_kernel
+def centred_products(G, sums, weight, divisor, C):
+    """C = (G − t tᵀ/w)/divisor for symmetric G: symmetric, its diagonal never below zero."""
+    d = G.shape[0]
+    for i in range(d):
+        for j in range(d):
+            # One product, whichever triangle: t_i t_j rounds the same as t_j t_i.
+            C[i, j] = (G[i, j] - sums[i] * sums[j] / weight) / divisor
+        C[i, i] = max(C[i, i], 0.0)
 
 
 @ordered_kernel

@@ -13,19 +13,18 @@ from mmlfast.kernels._simd import (
     CONTINUE,
     LANE_BYTES,
     TILE_ROWS,
-    TILE_VECTORS,
     ZERO,
     lanes,
     tile_fma,
 )
-from mmlfast.kernels.covariance import all_finite, centre_rows, padded_columns
+from mmlfast.kernels.covariance import all_finite, centre_rows, padded_columns, tile_width
 
 # GFLOP/s of both products at 2000 × 64 f32, AVX-512: 160, 168, 190, 161 at 32, 64, 96, 128 rows.
 PANEL_ROWS = 96
 
 
 def block_panel_shape(n_features, dtype):
-    """Shape of the panel: rows of 9 vectors, an odd number of cache lines, spread over L1's sets."""
+    """Shape of the panel: groups of 9 vectors, an odd number of cache lines, spread over L1."""
     width = LANE_BYTES // dtype.itemsize * 9
     while width % TILE_ROWS:
         width += LANE_BYTES // dtype.itemsize * 9
@@ -46,63 +45,48 @@ def product_shape(n_features, n_vectors, dtype):
 
 
 @ordered_kernel
-def _tile_width(remaining):
-    """4 vectors go as 2 + 2: a tile of one vector is bound by its loads."""
-    return 2 if TILE_VECTORS == 3 and remaining == 4 else min(TILE_VECTORS, remaining)
-
-
-@ordered_kernel
 def project(panel, n_rows, n_features, Q, Y):
     """Y[r, :] = Σ_c panel[r, c]·Q[c, :] for r < n_rows rounded up to whole tiles."""
-    step = lanes(Y)
     rows, width = panel.shape[1], panel.shape[2]
     stride = Q.shape[1]
-    vectors = stride // step
+    vectors = stride // lanes(Y)
     v = 0
     while v < vectors:
-        tile = _tile_width(vectors - v)
-        j = v * step
-        for first in range(0, n_features, width):
-            depth = min(width, n_features - first)
+        tile = tile_width(vectors - v)
+        j = v * lanes(Y)
+        for c in range(0, n_features, width):
+            depth = min(width, n_features - c)
             for r in range(0, n_rows, TILE_ROWS):
-                a0 = (first // width * rows + r) * width
-                b0, c0 = first * stride + j, r * stride + j
-                if tile == 3 and first == 0:
-                    tile_fma(TILE_ROWS, 3, ZERO, True, panel, a0, width, Q, b0, stride, Y, c0, stride, depth)
-                elif tile == 3:
-                    tile_fma(TILE_ROWS, 3, CONTINUE, True, panel, a0, width, Q, b0, stride, Y, c0, stride, depth)
-                elif tile == 2 and first == 0:
-                    tile_fma(TILE_ROWS, 2, ZERO, True, panel, a0, width, Q, b0, stride, Y, c0, stride, depth)
-                elif tile == 2:
-                    tile_fma(TILE_ROWS, 2, CONTINUE, True, panel, a0, width, Q, b0, stride, Y, c0, stride, depth)
-                elif first == 0:
-                    tile_fma(TILE_ROWS, 1, ZERO, True, panel, a0, width, Q, b0, stride, Y, c0, stride, depth)
+                a0 = (c // width * rows + r) * width
+                b0, y0 = c * stride + j, r * stride + j
+                if c == 0:
+                    tile_fma(
+                        ZERO, True, tile, panel, a0, width, Q, b0, stride, Y, y0, stride, depth
+                    )
                 else:
-                    tile_fma(TILE_ROWS, 1, CONTINUE, True, panel, a0, width, Q, b0, stride, Y, c0, stride, depth)
+                    tile_fma(
+                        CONTINUE, True, tile, panel, a0, width, Q, b0, stride, Y, y0, stride, depth
+                    )
         v += tile
 
 
 @ordered_kernel
 def project_back(panel, n_rows, n_features, Y, Z):
     """Z[c, :] += Σ_{r < n_rows} panel[r, c]·Y[r, :]."""
-    step = lanes(Y)
     rows, width = panel.shape[1], panel.shape[2]
     stride = Y.shape[1]
-    vectors = stride // step
+    vectors = stride // lanes(Y)
     v = 0
     while v < vectors:
-        tile = _tile_width(vectors - v)
-        j = v * step
+        tile = tile_width(vectors - v)
+        j = v * lanes(Y)
         for first in range(0, n_features, width):
             group = first // width * rows * width
             for c in range(first, min(first + width, n_features), TILE_ROWS):
-                a0, c0 = group + c - first, c * stride + j
-                if tile == 3:
-                    tile_fma(TILE_ROWS, 3, CONTINUE, False, panel, a0, width, Y, j, stride, Z, c0, stride, n_rows)
-                elif tile == 2:
-                    tile_fma(TILE_ROWS, 2, CONTINUE, False, panel, a0, width, Y, j, stride, Z, c0, stride, n_rows)
-                else:
-                    tile_fma(TILE_ROWS, 1, CONTINUE, False, panel, a0, width, Y, j, stride, Z, c0, stride, n_rows)
+                a0, z0 = group + c - first, c * stride + j
+                tile_fma(
+                    CONTINUE, False, tile, panel, a0, width, Y, j, stride, Z, z0, stride, n_rows
+                )
         v += tile
 
 
@@ -121,7 +105,7 @@ def add_squares(panel, n_rows, squares):
 
 @ordered_kernel
 def covariance_rows(X, strides, rows, shift, Q, panel, Y, moments, Z):
-    """Z += (X − s)ᵀ(X − s) Q over rows = (lo, hi);  moments[0] += Σ(x − s), moments[1] += Σ(x − s)².
+    """Z += (X − s)ᵀ(X − s) Q for rows = (lo, hi);  moments += [Σ(x − s), Σ(x − s)²].
 
     Q (n_features, whole vectors), Y and Z of one dtype; panel and Y are scratch.  Returns hi, or
     the first row of a panel with a bad number.  The squares are left out if moments has one row.
@@ -142,7 +126,7 @@ def covariance_rows(X, strides, rows, shift, Q, panel, Y, moments, Z):
 
 @ordered_kernel
 def project_rows(X, strides, rows, shift, Q, panel, Y, sums, out):
-    """out[r − lo] = (X[r] − shift) Q for rows = (lo, hi); out (hi − lo, ≤ columns of Q), overwritten.
+    """out[r − lo] = (X[r] − shift) Q for rows = (lo, hi); out has as many columns as it wants of Q.
 
     panel, Y and sums are scratch.
     """

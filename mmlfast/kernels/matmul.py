@@ -35,20 +35,11 @@ def workspace_size(m, n, k):
 @kernel
 def _tile(vectors, first, A, a0, B, b0, width, C, c0, c_stride, depth):
     """One tile from packed panels: C = A·B for the first depth block, C += A·B afterwards."""
-    if vectors == 3:
-        if first:
-            tile_fma(TILE_ROWS, 3, ZERO, False, A, a0, TILE_ROWS, B, b0, width, C, c0, c_stride, depth)
-        else:
-            tile_fma(TILE_ROWS, 3, ADD, False, A, a0, TILE_ROWS, B, b0, width, C, c0, c_stride, depth)
-    elif vectors == 2:
-        if first:
-            tile_fma(TILE_ROWS, 2, ZERO, False, A, a0, TILE_ROWS, B, b0, width, C, c0, c_stride, depth)
-        else:
-            tile_fma(TILE_ROWS, 2, ADD, False, A, a0, TILE_ROWS, B, b0, width, C, c0, c_stride, depth)
-    elif first:
-        tile_fma(TILE_ROWS, 1, ZERO, False, A, a0, TILE_ROWS, B, b0, width, C, c0, c_stride, depth)
+    step = TILE_ROWS
+    if first:
+        tile_fma(ZERO, False, vectors, A, a0, step, B, b0, width, C, c0, c_stride, depth)
     else:
-        tile_fma(TILE_ROWS, 1, ADD, False, A, a0, TILE_ROWS, B, b0, width, C, c0, c_stride, depth)
+        tile_fma(ADD, False, vectors, A, a0, step, B, b0, width, C, c0, c_stride, depth)
 
 
 @kernel

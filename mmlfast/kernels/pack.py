@@ -24,13 +24,13 @@ def pack_rows(A, a0, strides, n_rows, depth, packed):
         at = a0 + first * row_stride
         height = min(TILE_ROWS, n_rows - first)
         if height == TILE_ROWS:
-            for k in range(depth):
+            for _ in range(depth):
                 for r in range(TILE_ROWS):
                     store(packed, out + r, load(A, at + r * row_stride))
                 out += TILE_ROWS
                 at += column_stride
         else:
-            for k in range(depth):
+            for _ in range(depth):
                 for r in range(TILE_ROWS):
                     value = load(A, at + r * row_stride) if r < height else zero
                     store(packed, out + r, value)
@@ -52,7 +52,7 @@ def pack_columns(B, b0, strides, depth, n_columns, packed):
             for k in range(depth):
                 copy_vectors(TILE_VECTORS, B, at + k * row_stride, packed, out + k * width)
         else:
-            for k in range(depth):
+            for _ in range(depth):
                 for j in range(valid):
                     store(packed, out + j, load(B, at + j * column_stride))
                 for j in range(valid, width):

@@ -9,6 +9,7 @@ Ctrl-C.  Parts are what threads share out.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import signal
 import threading
 from collections.abc import Iterable, Iterator
@@ -31,7 +32,7 @@ def rows_per_step(flops_per_row: float, threads: int) -> int:
 def triangle_parts(n_vectors: int, parts: int) -> list[tuple[int, int]]:
     """Cut the columns of an upper triangle into ranges of nearly equal area."""
     cuts = sorted({round(n_vectors * (i / parts) ** 0.5) for i in range(parts + 1)})
-    return list(zip(cuts, cuts[1:], strict=False))
+    return list(itertools.pairwise(cuts))
 
 
 def in_multiples(batches: Iterable[NDArray[Any]], rows: int) -> Iterator[NDArray[Any]]:

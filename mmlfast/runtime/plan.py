@@ -125,20 +125,20 @@ def plan_route(problem: Problem, memory_budget: int | None = None) -> Plan:
     fitting = [r for r in routes if memory_budget is None or r.peak_bytes <= memory_budget]
     if not fitting:
         least = min(r.peak_bytes for r in routes)
-        way_out = (
-            "" if few and problem.rewindable
-            else " An integer n_components of at most a quarter of n_features, on a source that can "
-            "be read again, needs less."
-        )  # fmt: skip
+        way_out = " An integer n_components of at most a quarter of n_features, on data that can be"
+        way_out = "" if few and problem.rewindable else way_out + " read again, needs less."
         raise MemoryError(
             f"memory_budget={memory_budget} bytes is too small for {n} × {d}: at least {least} "
             f"bytes are needed beside the data.{way_out}"
         )
     best = min(fitting, key=lambda r: r.seconds)
     others = ", ".join(
-        f"{r.route} {r.seconds:.3g} s, {r.peak_bytes / 2**20:.0f} MiB" for r in routes if r != best
+        f"{r.route} {r.seconds:.3g} s, {r.peak_bytes / 2**20:.0f} MiB"
+        for r in routes
+        if r != best
     )
-    only = "the only route for this input" if not problem.rewindable else "the only route in question"
+    kind = "of this shape" if problem.rewindable else "that can be read only once"
+    only = f"the one route for data {kind}"
     reason = f"cheapest: {best.seconds:.3g} s estimated, against {others}" if others else only
     if len(fitting) < len(routes):
         reason += f"; within memory_budget={memory_budget}"

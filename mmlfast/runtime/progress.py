@@ -1,8 +1,8 @@
 """Progress of long work: one protocol, three ways to show it.
 
-    progress=None or False     silent
-    progress=True              a bar on stderr (tqdm) with rate and time left, once a second is likely
-    progress=f                 f(done, total, seconds) after each step; total is None when unknown
+- progress=None or False: silent.
+- progress=True: a bar on stderr (tqdm) with rate and time left, once work takes over a second.
+- progress=f: f(done, total, seconds) after each step; total is None when unknown.
 """
 
 from __future__ import annotations

@@ -34,6 +34,14 @@ def test_the_sign_of_a_component_is_no_difference():
     assert comparison._component_difference(ours, -ours) == 0
 
 
+def test_components_below_the_rank_are_left_out():
+    X = load_digits().data
+    found = compare_with_sklearn(mmlfast.PCA(64).fit(X), open_source(X))
+    assert found.n_components == 64
+    assert found.n_compared < 64
+    assert found.variance_difference < 1e-6
+
+
 def test_noise_below_the_rounding_error_is_no_difference():
     assert comparison._relative_difference(np.array([1.0, 1e-18]), np.array([1.0, 0.0])) < 1e-2
 

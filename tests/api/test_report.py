@@ -161,7 +161,7 @@ def test_standardized_and_whitened_are_said(tmp_path, X):
 
 
 def test_a_comparison_is_shown(tmp_path, pca):
-    rival = Comparison("9.9", "full", 10, 0.5, 1.5, 1e-9, 2e-8, 3e-7)
+    rival = Comparison("9.9", "full", 10, 10, 0.5, 1.5, 1e-9, 2e-8, 3e-7)
     page = page_of(tmp_path, pca, seconds=0.5, comparison=rival)
     assert "scikit-learn 9.9, solver full" in page.text
     assert "10⁻⁹" in page.text

@@ -104,6 +104,15 @@ def test_an_unwritable_folder_is_refused_before_the_block_runs(tmp_path):
         folder.chmod(0o700)
 
 
+def test_a_refusal_keeps_its_kind_and_names_the_file(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(PermissionError, match=r"cannot write .*a\.txt: Permission denied in"):
+        require_writable(tmp_path / "a.txt")
+
+
 @posix_only
 def test_new_files_follow_the_umask_and_old_ones_keep_their_mode(tmp_path):
     previous = os.umask(0o027)

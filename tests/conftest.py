@@ -1,0 +1,54 @@
+"""One cache of compiled kernels for all tests and workers, and tests that never look at the clock."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).parent.parent
+
+# The first example may compile a kernel: neither a deadline nor a slow start says anything.
+settings.register_profile(
+    "mmlfast",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("mmlfast")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Point at the shared cache before anything imports mmlfast.
+
+    It lies in pytest's own cache: its name follows the kernels' sources, so it may outlive a run.
+    """
+    if "MMLFAST_CACHE_DIR" not in os.environ:
+        os.environ["MMLFAST_CACHE_DIR"] = str(config.cache.mkdir("kernels"))
+
+
+@pytest.fixture
+def run_python() -> Callable[..., str]:
+    """run_python(code, cwd=ROOT, **environment) → what a fresh interpreter wrote to stdout.
+
+    A variable that is None is removed from the environment.  Warnings are errors there too.
+    """
+
+    def run(code: str, cwd: Path = ROOT, **changes: object) -> str:
+        environment = {**os.environ, "PYTHONPATH": str(cwd), "PYTHONWARNINGS": "error"}
+        environment.update({name: str(value) for name, value in changes.items()})
+        for name in [name for name, value in changes.items() if value is None]:
+            del environment[name]
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=cwd, env=environment, capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout
+
+    return run
