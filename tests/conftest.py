@@ -1,4 +1,4 @@
-"""One cache of compiled kernels for all tests and workers, and tests that never look at the clock."""
+"""One cache of compiled kernels for all tests and workers; no test looks at the clock."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ def run_python() -> Callable[..., str]:
 
     def run(code: str, cwd: Path = ROOT, **changes: object) -> str:
         environment = {**os.environ, "PYTHONPATH": str(cwd), "PYTHONWARNINGS": "error"}
-        environment.update({name: str(value) for name, value in changes.items()})
-        for name in [name for name, value in changes.items() if value is None]:
-            del environment[name]
+        for name, value in changes.items():
+            environment.pop(name, None)
+            if value is not None:
+                environment[name] = str(value)
         done = subprocess.run(
             [sys.executable, "-c", code],
             cwd=cwd, env=environment, capture_output=True, text=True, timeout=300,

@@ -84,10 +84,12 @@ class CovarianceState:
 
     @property
     def n_samples(self) -> int:
+        """Rows so far."""
         return self._closed.n_rows + (0 if self._stream is None else self._stream.n_rows)
 
     @property
     def weight(self) -> float:
+        """Sum of the weights of the rows so far."""
         return self._closed.weight + (0.0 if self._stream is None else self._stream.weight)
 
     @property
@@ -216,8 +218,8 @@ class CovarianceState:
         moments = self._moments(needed=1, for_what="a covariance")
         if moments.weight <= ddof:
             raise ValueError(
-                f"the sum of weights must exceed ddof = {ddof}; it is {moments.weight:g}. Add rows, "
-                "or pass ddof=0."
+                f"the sum of weights must exceed ddof = {ddof}; it is {moments.weight:g}. Add "
+                "rows, or pass ddof=0."
             )
         return moments.covariance(ddof)
 
@@ -284,7 +286,8 @@ class CovarianceState:
             dtype = str(stored["dtype"]) or None
         except KeyError as error:
             raise ValueError(
-                f"{path} is a damaged mmlfast.CovarianceState file: it has no {error}. Save it again."
+                f"{path} is a damaged mmlfast.CovarianceState file: it has no {error}. Save it "
+                "again."
             ) from error
         state = cls(len(moments.shift), dtype=dtype)
         state._closed = moments

@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 def components_for_share(values: Array, total: float, share: float) -> int:
     """The least k with (λ_1 + … + λ_k)/total > share; all if rounding leaves none."""
     shares = np.cumsum(values) / total if total > 0 else np.ones(len(values))
-    return int(min(np.searchsorted(shares, share, side="right") + 1, len(values)))
+    return min(int(np.searchsorted(shares, share, side="right")) + 1, len(values))
 
 
 def components_by_likelihood(values: Array, n_samples: int) -> int:

@@ -20,7 +20,7 @@ from mmlfast.runtime.validate import refuse_bad_numbers
 
 
 class GaussianModel:
-    """Mixin for estimators with components_, explained_variance_, noise_variance_, mean_, scale_."""
+    """Mixin for estimators with components_, explained_variance_, noise_variance_ and scale_."""
 
     components_: NDArray[Any]
     explained_variance_: NDArray[Any]
@@ -31,7 +31,8 @@ class GaussianModel:
     def get_covariance(self) -> NDArray[Any]:
         """Σ_i (λ_i − σ²) v_i v_iᵀ + σ² Id, of shape (n_features_in_, n_features_in_).
 
-        In the units of X, also if the columns were standardised.
+        In the units of X, also if the columns were standardised, and whether or not the scores are
+        whitened (scikit-learn counts the variances twice then).
         """
         check_is_fitted(self)
         V = self.components_

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.exceptions import NotFittedError
 
 from mmlfast.api.covariance import CovarianceState
@@ -29,6 +29,7 @@ class IncrementalFit:
     standardize: bool
     progress: Any
     n_features_in_: int
+    feature_names_in_: Any
     _state: CovarianceState
     _output_dtype: np.dtype[Any]
     _learned = LEARNED
@@ -36,7 +37,7 @@ class IncrementalFit:
     def _requested(self, n_samples: int | None, n_features: int) -> int | None:
         raise NotImplementedError
 
-    def _learn(self, spectrum: Spectrum, work: np.dtype[Any], dtype: Any) -> None:
+    def _learn(self, spectrum: Spectrum, dtype: Any) -> None:
         raise NotImplementedError
 
     def partial_fit(self, X: Any, y: None = None) -> Self:
@@ -77,8 +78,7 @@ class IncrementalFit:
         Parameters
         ----------
         other : PCA
-            Unchanged.  One that has seen no rows, like `self` if it has seen none, is empty: it adds
-            nothing.
+            Unchanged.  An estimator that has seen no rows is empty: it adds nothing.
 
         Returns
         -------
@@ -149,7 +149,7 @@ class IncrementalFit:
     def _settle(self, moments: Moments, work: np.dtype[Any], dtype: np.dtype[Any]) -> None:
         n, d = moments.n_rows, len(moments.shift)
         k = self._requested(n, d)
-        self._learn(spectrum_of_moments(moments, k, self.standardize), work, dtype)
+        self._learn(spectrum_of_moments(moments, k, self.standardize, work), dtype)
         self.solver_, self.why_solver_ = "covariance_eigh", "sums of products were there already"
 
     def _forget(self, keep_state: bool = False) -> None:

@@ -57,7 +57,8 @@ def check_shape(n_samples: int | None, n_features: int, least: int = 2) -> None:
         raise ValueError(f"Found array with 0 feature(s) {shape} while a minimum of 1 is required.")
     if n_samples is not None and n_samples < least:
         raise ValueError(
-            f"Found array with {n_samples} sample(s) {shape} while a minimum of {least} is required."
+            f"Found array with {n_samples} sample(s) {shape} while a minimum of {least} is "
+            "required."
         )
 
 

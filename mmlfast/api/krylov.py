@@ -7,7 +7,7 @@ there anyway, and is worth half a read more than Rayleigh–Ritz on V.
 
 Musco and Musco, Randomized block Krylov methods for stronger and faster approximate singular value
 decomposition, NeurIPS 2015; Tropp, Yurtsever, Udell and Cevher, Fixed-rank approximation of a
-positive-semidefinite matrix from streaming data, NeurIPS 2017 (the shifted Nyström step).
+positive-semidefinite matrix from streaming data, NeurIPS 2017 (the Nyström step).
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ Matrix = NDArray[np.float64]
 EPS = float(np.finfo(np.float64).eps)
 
 # With residuals below this, Rayleigh–Ritz values are right to its square, and better than
-# Nyström's, whose Cholesky factor costs half the digits.
+# Nyström's, which lose the digits of what they divide by.
 RITZ_RESIDUAL = 1e-5
+NYSTROM_SHARE = 1e-7
 
 
 class LeadingPairs(NamedTuple):
@@ -167,16 +168,19 @@ def _rank_revealing(W: Matrix, scale: float) -> Matrix:
 
 
 def _nystrom(basis: _Basis, k: int) -> tuple[NDArray[np.float64], Matrix]:
-    """Eigenpairs of Z (VᵀZ)⁻¹ Zᵀ, with Z shifted by ν V so that the Cholesky factor exists."""
-    nu = 10 * EPS * float(np.linalg.norm(basis.T)) * np.sqrt(basis.size)
-    try:
-        L = scipy.linalg.cholesky(basis.T + nu * np.eye(basis.size), lower=True)
-    except np.linalg.LinAlgError:
+    """Eigenpairs of Z T⁻¹ Zᵀ, T = VᵀZ = S Θ Sᵀ, from the small matrix Θ^-½ Sᵀ (ZᵀZ) S Θ^-½.
+
+    Directions with θ below NYSTROM_SHARE of the largest are left out: their rounding error would
+    be divided by θ, and they cannot matter to eigenvalues above it.
+    """
+    theta, S = scipy.linalg.eigh(basis.T)
+    clear = theta > NYSTROM_SHARE * theta[-1]
+    if np.count_nonzero(clear) < k:
         values, S = basis.ritz_pairs(k)
         return values, matmul(basis.V, S)
-    shifted = basis.Z + nu * basis.V
-    F = scipy.linalg.solve_triangular(L, shifted.T, lower=True, check_finite=False).T
-    m = basis.size
-    squared, W = scipy.linalg.eigh(matmul(F.T, F), subset_by_index=[m - k, m - 1])
-    squared, W = squared[::-1], W[:, ::-1]
-    return squared - nu, matmul(F, W / np.sqrt(np.maximum(squared, nu)))
+    scaled = S[:, clear] / np.sqrt(theta[clear])
+    M = matmul(scaled.T, matmul(matmul(basis.Z.T, basis.Z), scaled))
+    m = len(M)
+    values, W = scipy.linalg.eigh((M + M.T) / 2, subset_by_index=[m - k, m - 1])
+    values, W = values[::-1], W[:, ::-1]
+    return values, matmul(basis.Z, matmul(scaled, W / np.sqrt(values)))

@@ -29,7 +29,9 @@ def save_model(pca: Any, path: str | os.PathLike[str]) -> None:
         if name not in NOT_WRITTEN
     }
     learned = {name: getattr(pca, name) for name in pca._learned}
-    arrays = {name: value for name, value in learned.items() if isinstance(value, np.ndarray)}
+    arrays: dict[str, Any] = {
+        name: value for name, value in learned.items() if isinstance(value, np.ndarray)
+    }
     facts = {name: value for name, value in learned.items() if name not in arrays}
     names = getattr(pca, "feature_names_in_", None)
     facts["n_features_in_"] = pca.n_features_in_

@@ -33,10 +33,12 @@ class Moments:
 
     @classmethod
     def empty(cls, n_features: int) -> Moments:
+        """The moments of no rows: what merging does not change by."""
         zeros = np.zeros(n_features)
         return cls(0, 0.0, zeros, zeros.copy(), np.zeros((n_features, n_features)))
 
     def mean(self) -> Vector:
+        """s + t/n, of shape (n_features,)."""
         return self.shift + self.sums / self.weight
 
     def about(self, shift: Vector) -> Moments:

@@ -27,6 +27,7 @@ from mmlfast.runtime.sources import Source
 from mmlfast.runtime.threads import n_threads
 from mmlfast.runtime.validate import work_dtype
 
+
 class PCA(
     IncrementalFit, GaussianModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
@@ -187,12 +188,15 @@ default="auto"
             source.rewindable,
         )  # fmt: skip
         route = route_of(self.svd_solver)
-        plan = plan_route(problem, self.memory_budget) if route is None else forced_route(problem, route)
+        if route is None:
+            plan = plan_route(problem, self.memory_budget)
+        else:
+            plan = forced_route(problem, route)
         if plan.passes > 1 and not source.rewindable:
             raise ValueError(
                 f"svd_solver={self.svd_solver!r} reads the data {plan.passes} times, but "
-                f"{source.name} can be read only once. Pass a callable that returns a new iterator, "
-                "or use svd_solver='covariance_eigh'."
+                f"{source.name} can be read only once. Pass a callable that returns a new "
+                "iterator, or use svd_solver='covariance_eigh'."
             )
         total = None if source.n_rows is None else source.n_rows * plan.passes
         with Progress(self.progress, total, f"PCA ({plan.route})") as shown:
@@ -209,7 +213,7 @@ default="auto"
             # Only now is it known how many rows there were.
             self._requested(spectrum.n_samples, source.n_features)
         single = source.dtype in (np.float32, np.float16)
-        self._learn(spectrum, dtype, np.float32 if single else np.float64)
+        self._learn(spectrum, np.float32 if single else np.float64)
         self.solver_, self.why_solver_ = plan.route, plan.reason
 
     def _requested(self, n_samples: int | None, n_features: int) -> int | None:
@@ -220,19 +224,21 @@ default="auto"
             if not 1 <= k <= most:
                 raise ValueError(
                     f"n_components must be between 1 and min(n_samples, n_features) = {most} with "
-                    f"svd_solver={self.svd_solver!r}; got n_components={k}. Pass a fraction such as "
-                    "0.95 to choose by variance."
+                    f"svd_solver={self.svd_solver!r}; got n_components={k}. Pass a fraction such "
+                    "as 0.95 to choose by variance."
                 )
             if self.svd_solver == "arpack" and k == most:
                 raise ValueError(
                     f"n_components={k} must be strictly less than min(n_samples, n_features) = "
-                    f"{most} with svd_solver='arpack'. Use svd_solver='full'."
+                    f"{most} with svd_solver='arpack'; got n_samples={n_samples}, n_features="
+                    f"{n_features}. Use svd_solver='full'."
                 )
             return int(k)
         if k is not None and SOLVERS[self.svd_solver] == "krylov":
             raise ValueError(
-                f"n_components={k!r} cannot be used with svd_solver={self.svd_solver!r}, which finds "
-                "a given number of components. Pass an integer, or svd_solver='covariance_eigh'."
+                f"n_components={k!r} cannot be used with svd_solver={self.svd_solver!r}, which "
+                "finds a given number of components. Pass an integer, or use "
+                "svd_solver='covariance_eigh'."
             )
         if k == "mle" and n_samples is not None and n_samples < n_features:
             raise ValueError(
@@ -243,7 +249,7 @@ default="auto"
             return most - 1
         return None
 
-    def _learn(self, spectrum: Spectrum, work: np.dtype[Any], dtype: DTypeLike) -> None:
+    def _learn(self, spectrum: Spectrum, dtype: DTypeLike) -> None:
         """Set the learned attributes from eigenpairs of the covariance."""
         n, d = spectrum.n_samples, len(spectrum.mean)
         available = min(n, d, len(spectrum.values))
@@ -265,14 +271,15 @@ default="auto"
         self.n_components_, self.n_samples_ = k, n
         self.noise_variance_ = rest / left_out if left_out > 0 else 0.0
         self.n_passes_, self.residual_ = spectrum.n_passes, spectrum.residual
-        floor = 10 * float(np.finfo(work).eps) * np.sqrt(d) * float(spectrum.values[0])
+        floor = spectrum.noise * float(spectrum.values[0])
         self.rank_ = int(np.count_nonzero(values > floor))
         self._floor = floor
         if self.whiten and self.rank_ < k:
             warnings.warn(
-                f"{k - self.rank_} of {k} components lie below the numerical rank ({self.rank_}) of "
-                f"{work} sums: their scores are noise, and whitening leaves them small instead of "
-                f"scaling them to unit variance. Pass n_components={self.rank_} to leave them out.",
+                f"{k - self.rank_} of {k} components lie below the numerical rank ({self.rank_}) "
+                f"of the sums: their scores are noise, and whitening leaves them small instead "
+                f"of scaling them to unit variance. Pass n_components={self.rank_} to leave them "
+                "out.",
                 stacklevel=4,
             )
 
@@ -415,7 +422,7 @@ default="auto"
         route = route_of(self.svd_solver)
         if route is not None:
             return forced_route(problem, route)
-        return plan_route(problem, memory_budget if memory_budget is not None else self.memory_budget)
+        return plan_route(problem, self.memory_budget if memory_budget is None else memory_budget)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a .npz file: whole or not at all, and without pickle.

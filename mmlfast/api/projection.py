@@ -38,11 +38,13 @@ def project(
     weights = aligned((len(W), kernels.projection_shape(k, dtype)[1]), dtype, zero=True)
     weights[:, :k] = W
     shift = mean.astype(dtype)
+    collected, batches = out, iter([array] if array is not None else [])
     if isinstance(data, Source) and array is None:
-        batches, collected = data.batches(), out
-    else:
-        batches, collected = iter([array]), np.empty((n, k), dtype) if out is None else out
-    pieces, row = [], 0
+        batches = data.batches()
+    elif collected is None:
+        collected = np.empty((n, k), dtype)  # type: ignore[arg-type]
+    pieces: list[NDArray[Any]] = []
+    row = 0
     for X in batches:
         if out is not None and row + len(X) > len(out):
             raise _wrong_length(out, f"at least {row + len(X)} rows were read")
@@ -60,13 +62,15 @@ def project(
 
 def _wrong_length(out: NDArray[Any], read: str) -> ValueError:
     return ValueError(
-        f"out must have one row for each row of X: it has {len(out)}, and {read}. Use iter_transform "
-        "where the number is not known before."
+        f"out must have one row for each row of X: it has {len(out)}, and {read}. Use "
+        "iter_transform where the number is not known before."
     )
 
 
 def _check_out(out: NDArray[Any], n: int | None, k: int, X: NDArray[Any] | None) -> None:
-    if not isinstance(out, np.ndarray) or out.ndim != 2 or out.shape[1] != k or n not in (None, len(out)):
+    shape = np.shape(out)
+    fits = len(shape) == 2 and shape[1] == k and n in (None, shape[0])
+    if not isinstance(out, np.ndarray) or not fits:
         raise ValueError(
             f"out must be an array of shape ({'n_samples' if n is None else n}, {k}); got "
             f"{getattr(out, 'shape', type(out).__name__)}."

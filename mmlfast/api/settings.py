@@ -39,11 +39,13 @@ def check_settings(pca: Any) -> None:
             f"svd_solver must be one of {', '.join(map(repr, SOLVERS))}; got {pca.svd_solver!r}."
         )
     _check_n_components(pca.n_components)
-    if not isinstance(pca.tol, numbers.Real) or not pca.tol >= 0:
+    if not isinstance(pca.tol, numbers.Real) or not float(pca.tol) >= 0:
         raise ValueError(f"tol must be a number of at least 0; got {pca.tol!r}.")
     power = pca.iterated_power
     if power != "auto" and (not isinstance(power, numbers.Integral) or power < 0):
-        raise ValueError(f"iterated_power must be 'auto' or an integer of at least 0; got {power!r}.")
+        raise ValueError(
+            f"iterated_power must be 'auto' or an integer of at least 0; got {power!r}."
+        )
     if not isinstance(pca.n_oversamples, numbers.Integral) or pca.n_oversamples < 1:
         raise ValueError(f"n_oversamples must be a positive integer; got {pca.n_oversamples!r}.")
     if pca.power_iteration_normalizer not in ("auto", "QR", "LU", "none"):
@@ -52,8 +54,10 @@ def check_settings(pca: Any) -> None:
             f"{pca.power_iteration_normalizer!r}."
         )
     budget = pca.memory_budget
-    if budget is not None and (not isinstance(budget, numbers.Real) or budget <= 0):
-        raise ValueError(f"memory_budget must be a positive number of bytes or None; got {budget!r}.")
+    if budget is not None and (not isinstance(budget, numbers.Real) or not float(budget) > 0):
+        raise ValueError(
+            f"memory_budget must be a positive number of bytes or None; got {budget!r}."
+        )
 
 
 def _check_n_components(k: Any) -> None:
@@ -70,10 +74,10 @@ def _check_n_components(k: Any) -> None:
                 f"n_components must be between 1 and min(n_samples, n_features); got n_components="
                 f"{k}. Pass a fraction such as 0.95 to choose by variance."
             )
-    elif not 0 < k < 1:
+    elif not 0 < float(k) < 1:
         raise ValueError(
-            f"n_components as a share of the variance must lie strictly between 0 and 1; got {k!r}. "
-            "Pass an integer for a number of components, None for all."
+            f"n_components as a share of the variance must lie strictly between 0 and 1; got "
+            f"{k!r}. Pass an integer for a number of components, None for all."
         )
 
 

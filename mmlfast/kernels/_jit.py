@@ -11,10 +11,12 @@ compiled again: the cache can make a call faster, never make it fail.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
 import pickle
+import re
 import shutil
 import sys
 import tempfile
@@ -193,9 +195,28 @@ def remove_unused_caches() -> list[Path]:
     unused = [
         other
         for other in directory.parent.iterdir()
-        if other != directory and other.is_dir() and len(other.name) == 16
-        and max((file.stat().st_atime for file in other.iterdir()), default=0.0) < oldest
+        if other != directory and _is_cache(other) and _last_used(other) < oldest
     ]
     for other in unused:
-        shutil.rmtree(other)
+        # What another process is removing at the same time is gone all the same.
+        shutil.rmtree(other, ignore_errors=True)
     return unused
+
+
+def _is_cache(directory: Path) -> bool:
+    """Whether a cache made `directory`: the folder around it may be shared with anything."""
+    return (
+        re.fullmatch("[0-9a-f]{16}", directory.name) is not None
+        and directory.is_dir()
+        and all(file.suffix in (".bin", ".tmp") for file in directory.iterdir())
+    )
+
+
+def _last_used(directory: Path) -> float:
+    """When something in `directory`, or itself, was last read or written, in seconds."""
+    latest = directory.stat().st_mtime
+    for file in directory.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another process renames its own files
+            state = file.stat()
+            latest = max(latest, state.st_atime, state.st_mtime)
+    return latest

@@ -165,7 +165,8 @@ def test_identities(dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_rounding_stays_within_the_bound(dtype):
     rng = np.random.default_rng(6)
-    A, B = rng.standard_normal((40, 700)).astype(dtype), rng.standard_normal((700, 60)).astype(dtype)
+    A = rng.standard_normal((40, 700)).astype(dtype)
+    B = rng.standard_normal((700, 60)).astype(dtype)
     C = np.empty((40, 60), dtype)
     product(A, B, C)
     assert_product_close(C, A, B)
