@@ -19,7 +19,7 @@ _HOME = {
     "matmul": "mmlfast.api.linalg",
 }
 
-__all__ = ["__version__", *_HOME]  # noqa: PLE0604
+__all__ = ["__version__", *_HOME]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,7 +20,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from mmlfast.api.linalg import matmul
-from mmlfast.runtime.threads import blas_threads
+from mmlfast.runtime.threads import one_blas_thread
 
 Matrix = NDArray[np.float64]
 EPS = float(np.finfo(np.float64).eps)
@@ -119,20 +119,20 @@ def leading_pairs(
     """
     basis = _Basis(n_features, block, max_applications)
     start = random_state.standard_normal((n_features, min(block, n_features)))
-    with blas_threads(1):
+    with one_blas_thread:
         Q = _orthonormalised(start, 1.0)
     n, residual = 0, np.inf
     while Q.shape[1]:
         CQ = apply(Q)
         n += 1
-        with blas_threads(1):
+        with one_blas_thread:
             basis.extend(Q, CQ)
             if n >= min_applications:
                 residual = basis.residual(k)
             if residual <= tol or n >= max_applications:
                 break
             Q = basis.next_block(CQ)
-    with blas_threads(1):
+    with one_blas_thread:
         exhausted = Q.shape[1] == 0
         residual = basis.residual(k)
         if residual < RITZ_RESIDUAL or exhausted:

@@ -33,11 +33,13 @@ class Moments:
 
     @classmethod
     def empty(cls, n_features: int) -> Moments:
+        """The moments of no rows."""
         """The moments of no rows: what merging does not change by."""
         zeros = np.zeros(n_features)
         return cls(0, 0.0, zeros, zeros.copy(), np.zeros((n_features, n_features)))
 
     def mean(self) -> Vector:
+        """The mean of the rows, s + t/n."""
         """s + t/n, of shape (n_features,)."""
         return self.shift + self.sums / self.weight
 
@@ -65,9 +67,12 @@ class Moments:
             self.G + moved.G,
         )
 
-    def covariance(self, ddof: float) -> Matrix:
-        """(G − t tᵀ/n) / (n − ddof), exactly symmetric, its diagonal never below zero."""
-        C = aligned(self.G.shape, np.float64)
+    def covariance(self, ddof: float, *, overwrite: bool = False) -> Matrix:
+        """(G − t tᵀ/n) / (n − ddof), exactly symmetric, its diagonal never below zero.
+
+        With `overwrite` it takes the place of G, and these moments are of no more use.
+        """
+        C = self.G if overwrite else aligned(self.G.shape, np.float64)
         centred_products(self.G, self.sums, self.weight, self.weight - ddof, C)
         return C
 

@@ -52,8 +52,8 @@ class Spectrum:
     """Variances along orthonormal directions, falling; all of them or the leading ones.
 
     values (m,) and vectors (d, m) of the covariance, divisor n − 1, of the rows (x − mean)/scale;
-    `total` is its trace.  Values below noise·values[0] are rounding error.  `residual` is None where
-    the route is exact.
+    `total` is its trace.  Values below noise·values[0] are rounding error.  `residual` is None
+    where the route is exact.
     """
 
     n_samples: int
@@ -102,15 +102,24 @@ def covariance_route(source: Source, options: Options) -> Spectrum:
         stream.add(batch, threads=options.threads, advance=options.advance)
     require_samples(stream.n_rows, source.n_features)
     return spectrum_of_moments(
-        stream.moments(), options.n_components, options.standardize, stream.dtype
+        stream.moments(), options.n_components, options.standardize, stream.dtype, overwrite=True
     )
 
 
 def spectrum_of_moments(
-    moments: Moments, n_components: int | None, standardize: bool, work: np.dtype[Any]
+    moments: Moments,
+    n_components: int | None,
+    standardize: bool,
+    work: np.dtype[Any],
+    *,
+    overwrite: bool = False,
 ) -> Spectrum:
-    """Eigenpairs of the covariance that moments hold, which were summed in `work` precision."""
-    C = moments.covariance(ddof=1)
+    """Eigenpairs of the covariance that moments hold, which were summed in `work` precision.
+
+    With `overwrite` the moments are of no use afterwards.
+    """
+    mean = moments.mean()
+    C = moments.covariance(ddof=1, overwrite=overwrite)
     scale = None
     if standardize:
         n = moments.weight
@@ -122,7 +131,7 @@ def spectrum_of_moments(
     values, vectors = leading_eigenpairs(C, k, work)
     values = np.maximum(values, 0.0)
     return Spectrum(
-        moments.n_rows, moments.mean(), scale, values, vectors, total, n_passes=1,
+        moments.n_rows, mean, scale, values, vectors, total, n_passes=1,
         noise=noise_of_products(work, d),
     )  # fmt: skip
 

@@ -61,6 +61,9 @@ class MomentStream:
         self._allocated = False
         self._workers: dict[int, tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_workers": {}}  # scratch: not worth sending to anyone
+
     def _allocate(self) -> None:
         d, dtype = self.n_features, self.dtype
         self._total, self._total_sums = aligned((d, d), np.float64, zero=True), np.zeros(d)
@@ -147,9 +150,17 @@ class MomentStream:
     def _add_superblocks(self, X: NDArray[Any], threads: int) -> int:
         """Add the superblocks of X up to the first bad number; return how many rows that was."""
         superblocks = len(X) // SUPERBLOCK
-        own = self._G.nbytes <= PARTIAL_BYTES
-        add = self._each_to_a_thread if own else self._all_to_every_thread
-        return add(X, superblocks, threads) * SUPERBLOCK
+        if self._G.nbytes > PARTIAL_BYTES:
+            return self._all_to_every_thread(X, superblocks, threads) * SUPERBLOCK
+        even = superblocks
+        if self.n_features > PARALLEL_COLUMNS:
+            # An odd one at the end would keep one thread busy and the others waiting.
+            even = superblocks // threads * threads
+        added = self._each_to_a_thread(X, even, threads) if even else 0
+        if added == even < superblocks:
+            rest = X[added * SUPERBLOCK :]
+            added += self._all_to_every_thread(rest, superblocks - added, threads)
+        return added * SUPERBLOCK
 
     def _each_to_a_thread(self, X: NDArray[Any], superblocks: int, threads: int) -> int:
         base, strides = base_of(X)

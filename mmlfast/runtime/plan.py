@@ -114,7 +114,7 @@ def plan_route(problem: Problem, memory_budget: int | None = None) -> Plan:
     Raises MemoryError, naming the least memory that would do, if none fits.
     """
     n, d, k = problem.rows, problem.n_features, problem.n_components
-    if max(n, d) <= SMALL:
+    if problem.n_samples is not None and max(n, d) <= SMALL:
         return _because(_full(problem), f"max(n_samples, n_features) <= {SMALL}: exact and quick")
     routes = [_covariance(problem)]
     if problem.rewindable and n < d:

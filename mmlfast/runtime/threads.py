@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 _n_threads: ContextVar[int | None] = ContextVar("mmlfast_n_threads", default=None)
@@ -105,6 +105,32 @@ def config_context(*, n_threads: int | None = None) -> Iterator[None]:
         _n_threads.reset(token)
 
 
+class _OneBlasThread:
+    """BLAS and LAPACK on one thread while anybody is inside; a context for many callers at once.
+
+    OpenBLAS's own threads keep spinning for some 20 ms after a call and take the CPU from the
+    pool's: a read of the data right after one took twice as long.  The limit is the process's, so
+    callers are counted: the last one out restores what the first one found.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._callers = 0
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._callers == 0:
+                self._limit = _blas_libraries().limit(limits=1)
+            self._callers += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._callers -= 1
+            if self._callers == 0:
+                self._limit.restore_original_limits()
+
+
 @lru_cache(maxsize=1)
 def _blas_libraries() -> Any:
     from threadpoolctl import ThreadpoolController
@@ -112,14 +138,7 @@ def _blas_libraries() -> Any:
     return ThreadpoolController().select(user_api="blas")
 
 
-def blas_threads(threads: int) -> contextlib.AbstractContextManager[Any]:
-    """Within the block BLAS and LAPACK use at most so many threads.
-
-    One, between two runs of the pool: OpenBLAS's own threads keep spinning for some 20 ms after a
-    call and take the CPU from the pool's.
-    """
-    limits: contextlib.AbstractContextManager[Any] = _blas_libraries().limit(limits=threads)
-    return limits
+one_blas_thread = _OneBlasThread()
 
 
 def run_everywhere(work: Callable[[int], None], threads: int) -> None:
@@ -171,12 +190,15 @@ def ordered_for(
     turn = threading.Condition()
     state = {"next": 0, "ended": False}
 
+    def my_turn(i: int) -> bool:
+        return state["next"] == i or bool(state["ended"])
+
     def work(worker: int) -> None:
         try:
             while (i := next(supply)) < count and not state["ended"]:
                 compute(i, worker)
                 with turn:
-                    turn.wait_for(lambda i=i: state["next"] == i or state["ended"])
+                    turn.wait_for(partial(my_turn, i))
                     if state["ended"]:
                         return
                     state["ended"] = not merge(i, worker)
@@ -206,9 +228,13 @@ def _submit(work: Callable[[int], None], count: int) -> list[Future[None]]:
         finally:
             _worker.busy = False
 
-    with _lock:
+    futures: list[Future[None]] = []
+    # Refused when the interpreter is ending or no thread can be made: the caller works alone.
+    with _lock, contextlib.suppress(RuntimeError):
         pool = _pool_of(count)
-        return [pool.submit(run, index + 1) for index in range(count)]
+        for index in range(count):
+            futures.append(pool.submit(run, index + 1))
+    return futures
 
 
 def _pool_of(size: int) -> ThreadPoolExecutor:
@@ -225,6 +251,7 @@ def _forget_pool() -> None:
     global _pool, _pool_size, _lock
     _pool, _pool_size, _lock = None, 0, threading.Lock()
     _worker.busy = False
+    one_blas_thread.__init__()  # type: ignore[misc]
 
 
 if hasattr(os, "register_at_fork"):

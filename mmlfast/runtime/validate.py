@@ -105,7 +105,7 @@ def as_matrix(a: ArrayLike, name: str) -> NDArray[Any]:
         raise ValueError(f"{name} must be a matrix (2 axes); got shape {array.shape}.")
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}.")
-    if array.dtype not in (np.float32, np.float64):
+    if array.dtype.newbyteorder("=") not in (np.float32, np.float64):
         array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)
     return readable(array)
 

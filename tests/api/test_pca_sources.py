@@ -145,7 +145,7 @@ def test_the_digits():
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "float16", "float32"])
 @pytest.mark.parametrize("solver", ["covariance_eigh", "krylov", "full"])
 def test_narrow_numbers_are_read_as_they_are(dtype, solver, tmp_path):
-    rows = np.abs(whole_numbers(3000, 9, dtype))
+    rows = np.abs(whole_numbers(3000, 9)).astype(dtype)
     np.save(tmp_path / "x.npy", rows)
     model = fitted(rows, solver)
     same_model(fitted(tmp_path / "x.npy", solver), model)
@@ -157,10 +157,10 @@ def test_narrow_numbers_are_read_as_they_are(dtype, solver, tmp_path):
     assert model.transform(rows).dtype == expected
 
 
-@pytest.mark.parametrize("solver", ["full", "covariance_eigh", "krylov", "dual"])
+@pytest.mark.parametrize("solver", ["full", "covariance_eigh", "krylov"])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8"])
 def test_layout_changes_no_bit_and_nothing_is_written(solver, dtype):
-    rows = np.abs(whole_numbers(700, 11, dtype))
+    rows = np.abs(whole_numbers(700, 11)).astype(dtype)
     expected = fitted(rows, solver)
     scores = expected.transform(rows)
     padded = np.zeros((1400, 33), dtype)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 
 from mmlfast import PCA, CovarianceState
+from mmlfast.runtime import blocks
 from tests.api.models import LEARNED, close, close_model, same_model, spread, whole_numbers
 
 X = spread(5000, 8, "float32", offset=2.0)
@@ -55,8 +56,6 @@ def test_batches_of_every_dtype(dtype):
 
 def test_the_number_of_components_may_be_chosen_at_the_end():
     model = streamed(X[:3000], X[3000:])
-    for k in (2, 0.5, "mle", None):
-        model.set_params(n_components=k).partial_fit(X[:0].reshape(0, 8)) if False else None
     first = model.components_
     same_model(model, at_once(X))
     later = PCA(2).merge(model)
@@ -73,10 +72,10 @@ def test_looking_in_between_changes_nothing():
     np.testing.assert_array_equal(model.transform(X), at_once(X, n_components=3).transform(X))
 
 
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_a_copy_taken_midway_goes_on_to_the_same_bits(copied):
     model = streamed(X[:10], X[10:2345])
-    other = copied(model) if copied is not copy.copy else copy.deepcopy(model)
+    other = copied(model)
     for estimator in (model, other):
         estimator.partial_fit(X[2345:2346]).partial_fit(X[2346:])
     same_model(other, model)
@@ -133,16 +132,16 @@ def test_columns_must_keep_their_names():
 
 
 def test_merging_is_exact_and_associative_on_whole_numbers():
-    rows = whole_numbers(600, 5)
+    # A power of two of rows: dividing by it does not round either.
+    rows = whole_numbers(512, 5)
     a, b, c = (streamed(part) for part in np.split(rows, [150, 333]))
     one = copy.deepcopy(a).merge(copy.deepcopy(b)).merge(c)
     two = copy.deepcopy(a).merge(copy.deepcopy(b).merge(c))
     other = copy.deepcopy(c).merge(a).merge(b)
-    # The same sums; only the shift they are taken about differs.
     for model in (one, two, other):
         close_model(model, at_once(rows), 1e-12)
         np.testing.assert_array_equal(model._state.covariance(0), one._state.covariance(0))
-    assert (a.n_samples_, b.n_samples_, c.n_samples_) == (150, 183, 267)
+    assert (a.n_samples_, b.n_samples_, c.n_samples_) == (150, 183, 179)
 
 
 def test_merging_reconciles_far_apart_parts():
@@ -371,10 +370,10 @@ def test_ctrl_c_leaves_the_rows_before_it(run_python):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are POSIX")
-@pytest.mark.parametrize("after", [1, 2, 3, 5])
-def test_ctrl_c_between_two_steps(after):
-    """The signal comes while an array is read: held back to the end of the step."""
-    rows = spread(30_000, 600, "float32")
+@pytest.mark.parametrize("after", [1, 2, 5])
+def test_ctrl_c_between_two_steps(after, monkeypatch):
+    monkeypatch.setattr(blocks, "STEP_SECONDS", 2e-5)
+    rows = spread(30_000, 20, "float32")
     model, steps = PCA(2, n_jobs=1), itertools.count(1)
 
     def press(*_):
