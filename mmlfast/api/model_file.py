@@ -65,7 +65,8 @@ def read_npz(path: str | os.PathLike[str], kind: str, version: int) -> dict[str,
     """The arrays of a file that names itself `kind`, without those two; never unpickles."""
     way_out = "Pass a whole file written by its save method."
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: numpy leaves a damaged file open.
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             stored = {name: file[name] for name in file.files}
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise

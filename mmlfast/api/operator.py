@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlfast.api.stream import SHIFT_ROWS, nothing
+from mmlfast.api.stream import SHIFT_ROWS, lower_median, nothing
 from mmlfast.kernels import krylov as kernels
 from mmlfast.runtime.blocks import in_multiples, rows_per_step, uninterrupted
 from mmlfast.runtime.sources import Source
@@ -65,8 +65,7 @@ class CovarianceOperator:
             X = readable(batch)
             if shift is None:
                 refuse_bad_numbers(X[:SHIFT_ROWS], 0)
-                first = np.sort(X[:SHIFT_ROWS].astype(self._dtype), axis=0)
-                shift = first[(len(first) - 1) // 2]
+                shift = lower_median(X[:SHIFT_ROWS].astype(self._dtype))
             for lo in range(0, len(X), step := self._step(b)):
                 block = X[lo : lo + step]
                 with uninterrupted():
@@ -95,6 +94,8 @@ class CovarianceOperator:
     ) -> None:
         """Note mean and variances after the first read; take the shift's error off the product."""
         self.n_passes += 1
+        if not (np.isfinite(moments).all() and np.isfinite(total).all()):
+            raise overflow(self._dtype)
         delta = moments[0] / n_rows
         if self.mean is None:
             self.n_rows = n_rows

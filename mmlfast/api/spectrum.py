@@ -24,6 +24,7 @@ from mmlfast.api.linalg import matmul
 from mmlfast.api.moments import Moments
 from mmlfast.api.operator import CovarianceOperator
 from mmlfast.api.stream import MomentStream
+from mmlfast.runtime.blocks import in_multiples
 from mmlfast.runtime.plan import krylov_block
 from mmlfast.runtime.sources import Source
 from mmlfast.runtime.validate import refuse_bad_numbers, work_dtype
@@ -174,23 +175,28 @@ def dual_route(source: Source, options: Options) -> Spectrum:
     X = source.array if source.array is not None else np.concatenate(list(source.batches()))
     n, d = X.shape
     require_samples(n, d)
+    refuse_bad_numbers(X, 0)
     dtype = work_dtype(X.dtype)
     mean, scale = np.empty(d), np.ones(d)
     stream = MomentStream(n, dtype, np.zeros(n, dtype))
     spans = [slice(lo, lo + FEATURES_AT_A_TIME) for lo in range(0, d, FEATURES_AT_A_TIME)]
     total = 0.0
     for span in spans:
-        block = X[:, span].astype(np.float64)
-        refuse_bad_numbers(block, 0)
-        mean[span] = block.mean(axis=0)
+        # C order whatever X has, for the same bits; about the first row, so that constant columns
+        # are zero and not the rounding error of their mean.
+        block = X[:, span].astype(np.float64, order="C")
+        mean[span] = block[0]
         block -= mean[span]
+        centre = block.mean(axis=0)
+        block -= centre
+        mean[span] += centre
         if options.standardize:
             scale[span] = deviation(np.einsum("ij,ij->j", block, block) / n)
             block /= scale[span]
         total += float(np.einsum("ij,ij->", block, block))
         stream.add(np.ascontiguousarray(block.T, dtype=dtype), threads=options.threads)
         options.advance(-(-n * block.shape[1] // d))
-    k = min(options.n_components or n, n)
+    k = min(options.n_components or n, n, d)
     leading = [n - k, n - 1] if k <= n // 5 else None
     values, U = scipy.linalg.eigh(stream.moments().G, subset_by_index=leading, overwrite_a=True)
     values, U = np.maximum(values[::-1][:k], 0.0), U[:, ::-1][:, :k]
@@ -199,7 +205,7 @@ def dual_route(source: Source, options: Options) -> Spectrum:
     vectors = np.empty((d, k))
     weights = U[:, :rank] / np.sqrt(values[:rank])
     for span in spans:
-        block = (X[:, span].astype(np.float64) - mean[span]) / scale[span]
+        block = (X[:, span].astype(np.float64, order="C") - mean[span]) / scale[span]
         vectors[span, :rank] = matmul(block.T, weights, n_jobs=options.threads)
     complete_basis(vectors, rank, options.random_state)
     return Spectrum(
@@ -231,8 +237,8 @@ def full_route(source: Source, options: Options) -> Spectrum:
     R = np.empty((0, d + 1))
     shift: Array | None = None
     n = 0
-    for batch in source.batches():
-        rows = max(4 * d, 1024)
+    rows = max(4 * d, 1024)
+    for batch in in_multiples(source.batches(), rows):
         for lo in range(0, len(batch), rows):
             block = batch[lo : lo + rows].astype(np.float64)
             refuse_bad_numbers(block, n)

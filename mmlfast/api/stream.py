@@ -38,9 +38,12 @@ TASK_BYTES = 256 << 10
 PARALLEL_COLUMNS = 256
 
 
-def _lower_median(rows: NDArray[Any]) -> NDArray[Any]:
-    median: NDArray[Any] = np.sort(rows, axis=0)[(len(rows) - 1) // 2]
-    return median
+def lower_median(rows: NDArray[Any]) -> NDArray[Any]:
+    """Of each column a value that at least half of the rows do not exceed.
+
+    Contiguous: kernels read it by whole vectors, and sorting keeps Fortran order.
+    """
+    return np.ascontiguousarray(np.sort(rows, axis=0)[(len(rows) - 1) // 2])
 
 
 def nothing(rows: int) -> None:
@@ -99,7 +102,7 @@ class MomentStream:
         """Keep rows until there are SHIFT_ROWS, then choose the shift; return the other rows."""
         if self.n_rows == 0 and len(X) >= SHIFT_ROWS:
             refuse_bad_numbers(X[:SHIFT_ROWS], 0)
-            self._shift = _lower_median(X[:SHIFT_ROWS].astype(self.dtype))
+            self._shift = lower_median(X[:SHIFT_ROWS].astype(self.dtype))
             return X, weights
         taken = SHIFT_ROWS - self.n_rows
         first, rest = X[:taken], X[taken:]
@@ -114,7 +117,7 @@ class MomentStream:
     def _choose_shift(self) -> None:
         held, self._first_rows = self._first_rows, []
         rows = np.concatenate([block.astype(self.dtype) for block, _ in held])
-        self._shift = _lower_median(rows)
+        self._shift = lower_median(rows)
         self.n_rows, self.weight = 0, 0.0
         for block, weights in held:
             self._take(block, weights, 1, nothing)

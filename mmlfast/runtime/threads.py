@@ -116,26 +116,43 @@ class _OneBlasThread:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._callers = 0
-        self._limit: Any = None
+        self._found: list[int] = []
 
     def __enter__(self) -> None:
         with self._lock:
             if self._callers == 0:
-                self._limit = _blas_libraries().limit(limits=1)
+                self._found = [library.num_threads for library in _blas_libraries()]
+                _set_blas_threads([1] * len(self._found))
             self._callers += 1
 
     def __exit__(self, *error: object) -> None:
         with self._lock:
             self._callers -= 1
             if self._callers == 0:
-                self._limit.restore_original_limits()
+                _set_blas_threads(self._found)
+
+
+def _set_blas_threads(counts: list[int]) -> None:
+    """Set the threads of each BLAS library, from whatever thread this is.
+
+    Since 3.8 threadpoolctl lets only the first thread that sets a limit change it, and ignores the
+    others in silence: the last caller out could not restore what another one found.
+    """
+    for library, count in zip(_blas_libraries(), counts, strict=True):
+        release = getattr(library, "clear_controlling_thread", None)
+        if release is None:
+            library.set_num_threads(count)
+        else:
+            release(force=True)
+            library.set_num_threads(count)
+            release(force=True)
 
 
 @lru_cache(maxsize=1)
 def _blas_libraries() -> Any:
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController().select(user_api="blas")
+    return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 one_blas_thread = _OneBlasThread()

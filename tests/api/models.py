@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmlfast import PCA
+
 SOLVERS = ["full", "covariance_eigh", "krylov", "dual", "arpack", "randomized"]
 EXACT = ["full", "covariance_eigh", "dual"]
 LEARNED = [
     "components_", "explained_variance_", "explained_variance_ratio_", "singular_values_", "mean_",
 ]  # fmt: skip
+
+
+def pca(solver: str, n_components=None, **settings) -> PCA:
+    """By this route, to full accuracy where it iterates."""
+    return PCA(n_components, svd_solver=solver, random_state=0, tol=1e-10, **settings)
 
 
 def spread(n: int, d: int, dtype="float64", *, seed: int = 0, offset: float = 0.0) -> np.ndarray:

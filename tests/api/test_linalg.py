@@ -113,7 +113,10 @@ def test_lists_are_matrices_too():
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_thread_count_changes_no_bit(dtype):
     rng = np.random.default_rng(0)
-    A, B = rng.standard_normal((700, 400)).astype(dtype), rng.standard_normal((400, 900)).astype(dtype)
+    A, B = (
+        rng.standard_normal((700, 400)).astype(dtype),
+        rng.standard_normal((400, 900)).astype(dtype),
+    )
     for a, b in ((A, B), (B.T, A.T)):
         one = matmul(a, b, n_jobs=1)
         for n in (2, 3, 4):

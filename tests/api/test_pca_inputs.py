@@ -22,7 +22,9 @@ def refused(error: str, *arguments, kind=ValueError, **settings) -> None:
 # Numbers
 
 
-@pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "infinity")])
+@pytest.mark.parametrize(
+    ("value", "word"), [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "infinity")]
+)
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (20, 5), (599, 7)])
 def test_the_first_bad_number_is_named(solver, value, word, row, column):
@@ -61,8 +63,9 @@ def test_a_bad_number_among_new_rows(row):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_numbers_whose_squares_overflow(dtype):
     X = spread(100, 4, dtype) * np.finfo(dtype).max ** 0.6
-    for solver in ("covariance_eigh", "krylov"):
-        refused("too large to square and sum", X, 2, svd_solver=solver)
+    refused("too large to square and sum", X, 2, svd_solver="covariance_eigh")
+    with pytest.raises(ValueError, match="too large to square and sum"):
+        covariance(X)
 
 
 # Shapes
@@ -139,7 +142,9 @@ def test_another_number_of_columns():
 # Settings
 
 
-@pytest.mark.parametrize("k", [0, -1, True, "many", np.nan, 0.0, 1.0, 1.5, -0.5, np.inf, [2], 2 + 0j])
+@pytest.mark.parametrize(
+    "k", [0, -1, True, "many", np.nan, 0.0, 1.0, 1.5, -0.5, np.inf, [2], 2 + 0j]
+)
 def test_n_components_that_no_data_could_satisfy(k):
     refused("n_components", spread(50, 6), k)
 
@@ -193,7 +198,9 @@ def test_n_jobs_must_be_a_number_of_threads():
      "reconstruction_error_curve", "get_feature_names_out"],
 )  # fmt: skip
 def test_before_fit(method):
-    arguments = [np.ones((2, 2))] if "s" in method[:7] and not method.startswith(("get", "rec")) else []
+    arguments = (
+        [np.ones((2, 2))] if "s" in method[:7] and not method.startswith(("get", "rec")) else []
+    )
     with pytest.raises(NotFittedError):
         getattr(PCA(), method)(*arguments)
 

@@ -303,25 +303,32 @@ def test_use_at_exit(run_python):
     assert run_python(code).strip() == "[0, 1, 2, 3, 4]"
 
 
-def test_blas_is_kept_to_one_thread_until_the_last_caller_leaves():
+@pytest.mark.parametrize("first_out", ["the first in", "the last in"])
+def test_blas_is_kept_to_one_thread_until_the_last_caller_leaves(first_out):
+    """The limit is the process's: whoever leaves last restores it, whoever set it."""
     from threadpoolctl import threadpool_info
 
     def counts():
         return [x["num_threads"] for x in threadpool_info() if x["user_api"] == "blas"]
 
     before = counts()
-    inside, leave = threading.Barrier(2, timeout=30), threading.Event()
+    inside, leave = threading.Event(), threading.Event()
 
     def stay():
         with threads.one_blas_thread:
-            inside.wait()
+            inside.set()
             leave.wait(timeout=30)
 
     other = threading.Thread(target=stay)
-    other.start()
-    with threads.one_blas_thread:
-        inside.wait()
-        assert set(counts()) <= {1}
+    if first_out == "the first in":
+        with threads.one_blas_thread:
+            other.start()
+            assert inside.wait(timeout=30)
+    else:
+        other.start()
+        assert inside.wait(timeout=30)
+        with threads.one_blas_thread:
+            assert set(counts()) <= {1}
     assert set(counts()) <= {1}
     leave.set()
     other.join()
