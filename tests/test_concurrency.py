@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mmlfast import PCA, config_context, covariance, matmul
+from mmlfast.runtime import threads
 
 RNG = np.random.default_rng(0)
 # Large enough to be shared out among threads.
@@ -86,17 +87,21 @@ def _in_worker(A, B, X):
 
 
 def test_joblib_limits_the_threads_of_its_workers():
-    def threads():
+    def limit():
         from mmlfast.runtime.threads import n_threads
 
         return n_threads()
 
     with joblib.parallel_config(backend="loky", n_jobs=2, inner_max_num_threads=1):
-        assert joblib.Parallel()(joblib.delayed(threads)() for _ in range(2)) == [1, 1]
+        assert joblib.Parallel()(joblib.delayed(limit)() for _ in range(2)) == [1, 1]
 
 
 def _in_child(n_jobs, connection):
     try:
+        if n_jobs > 1:
+            # Passed only if the child's pool has a living thread beside the caller.
+            both = threading.Barrier(2, timeout=60)
+            threads.run_everywhere(lambda index: both.wait(), 2)
         connection.send(everything(n_jobs))
     except BaseException as error:
         connection.send(repr(error))
@@ -126,6 +131,23 @@ def test_inside_of_a_forked_child(n_jobs, expected):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="fork is for Linux alone")
+def test_a_fork_while_the_pool_is_locked(expected):
+    with threads._lock, threads.one_blas_thread._lock:
+        context = multiprocessing.get_context("fork")
+        ours, theirs = context.Pipe(duplex=False)
+        child = context.Process(target=_in_child, args=(2, theirs))
+        child.start()
+        theirs.close()
+    try:
+        assert ours.poll(120), "the child hangs"
+        same(ours.recv(), expected)
+    finally:
+        child.kill()
+        child.join()
+        ours.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="fork is for Linux alone")
 def test_a_fork_while_other_threads_are_at_work(expected):
     stop = threading.Event()
 
@@ -145,14 +167,12 @@ def test_a_fork_while_other_threads_are_at_work(expected):
 
 
 def test_nested_calls(expected):
-    from mmlfast.runtime.threads import parallel_for
-
     results = [None] * 4
 
     def task(i):
         results[i] = everything(4)
 
-    parallel_for(task, 4, 3)
+    threads.parallel_for(task, 4, 3)
     for result in results:
         same(result, expected)
 

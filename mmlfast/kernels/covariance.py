@@ -161,6 +161,7 @@ def gram_rows(X, strides, lo, hi, shift, panel, columns, sums, G):
     Returns hi, or the first row of a panel whose sums are not finite: then NaN or Inf stands in it,
     or it overflows; G holds the rows before it, and `sums` is spoilt.
     """
+    # Fetching the next panel's rows between the tiles of this one wins nothing: 121 ms for 122.
     for r in range(lo, hi, panel.shape[1]):
         n_rows = min(panel.shape[1], hi - r)
         centre_rows(X, strides, r, n_rows, shift, panel, 0, sums)
