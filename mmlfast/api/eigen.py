@@ -9,7 +9,6 @@ found in float32, and one step of subspace iteration in float64 then squares the
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import numpy as np
@@ -17,15 +16,12 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from mmlfast.api.linalg import matmul
-from mmlfast.runtime.threads import one_blas_thread
+from mmlfast.runtime.threads import blas_for
 
 Matrix = NDArray[np.float64]
 
 # Below this size a polish costs what float32 saves.
 POLISH_LEAST = 256
-# Below this size a second BLAS thread wins less (3 ms of 20 at 784) than it costs whoever comes
-# next, by spinning on after the call.
-BLAS_THREADS_LEAST = 1500
 # Eigenvalues above this share of the largest stand clear of float32's rounding.
 POLISH_SHARE = 1e-4
 
@@ -37,7 +33,7 @@ def leading_eigenpairs(
 
     C is overwritten.
     """
-    with one_blas_thread if len(C) < BLAS_THREADS_LEAST else contextlib.nullcontext():
+    with blas_for(len(C)):
         return _leading_eigenpairs(C, k, work)
 
 

@@ -27,6 +27,7 @@ from mmlfast.api.stream import MomentStream
 from mmlfast.runtime.blocks import in_multiples
 from mmlfast.runtime.plan import krylov_block
 from mmlfast.runtime.sources import Source
+from mmlfast.runtime.threads import blas_for
 from mmlfast.runtime.validate import refuse_bad_numbers, work_dtype
 
 Array = NDArray[np.float64]
@@ -198,7 +199,8 @@ def dual_route(source: Source, options: Options) -> Spectrum:
         options.advance(-(-n * block.shape[1] // d))
     k = min(options.n_components or n, n, d)
     leading = [n - k, n - 1] if k <= n // 5 else None
-    values, U = scipy.linalg.eigh(stream.moments().G, subset_by_index=leading, overwrite_a=True)
+    with blas_for(n):
+        values, U = scipy.linalg.eigh(stream.moments().G, subset_by_index=leading, overwrite_a=True)
     values, U = np.maximum(values[::-1][:k], 0.0), U[:, ::-1][:, :k]
     # Below the rank a direction (X − μ)ᵀ u is noise; any direction orthogonal to the others does.
     rank = int(np.count_nonzero(values > float(np.finfo(dtype).eps) * n * max(values[0], EPS**2)))
@@ -227,12 +229,17 @@ def complete_basis(V: Array, rank: int, random_state: np.random.RandomState) -> 
 
 
 def full_route(source: Source, options: Options) -> Spectrum:
-    """R of [1, X − s] by QR over blocks of rows; its corner is the R of the centred rows.
+    """Singular values of X − μ by QR over blocks of rows.
 
-    The column of ones makes the factorisation centre the data: the first Householder vector takes
-    the mean out of all other columns (the communication-avoiding TSQR of Demmel, Grigori, Hoemmen
-    and Langou, SIAM J. Sci. Comput. 34(1), 2012, with one column more).
+    The corner of the R of [1, X − s] is the R of the centred rows, because the first Householder
+    vector takes the mean out of all other columns (the communication-avoiding TSQR of Demmel,
+    Grigori, Hoemmen and Langou, SIAM J. Sci. Comput. 34(1), 2012, with one column more).
     """
+    with blas_for(source.n_features):
+        return _full_route(source, options)
+
+
+def _full_route(source: Source, options: Options) -> Spectrum:
     d = source.n_features
     R = np.empty((0, d + 1))
     shift: Array | None = None

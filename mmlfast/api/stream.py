@@ -124,7 +124,11 @@ class MomentStream:
 
     def _count(self, rows: int, weights: Weights) -> None:
         self.n_rows += rows
-        self.weight += float(rows if weights is None else weights[:rows].sum())
+        if weights is None:
+            self.weight += float(rows)
+        elif rows:
+            # One by one: a pairwise sum would depend on the batches.
+            self.weight = float(np.cumsum(np.append(self.weight, weights[:rows]))[-1])
 
     def _take(
         self, X: NDArray[Any], weights: Weights, threads: int, advance: Callable[[int], None]

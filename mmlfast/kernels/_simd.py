@@ -146,7 +146,8 @@ def _half_to_float(builder, bits, target):
     special = builder.icmp_unsigned(">=", magnitude, fixed(integer, 0x7C00 << 13))
     exponent = builder.or_(magnitude, fixed(integer, 0x7F800000))
     number = builder.select(special, exponent, builder.bitcast(scaled, integer))
-    return builder.bitcast(builder.or_(number, sign), target)
+    value = builder.bitcast(builder.or_(number, sign), single)
+    return value if single == target else builder.fpext(value, target)
 
 
 def _counted_loop(builder, count, start_values, body):

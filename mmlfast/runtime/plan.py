@@ -114,8 +114,10 @@ def plan_route(problem: Problem, memory_budget: int | None = None) -> Plan:
     Raises MemoryError, naming the least memory that would do, if none fits.
     """
     n, d, k = problem.rows, problem.n_features, problem.n_components
-    if problem.n_samples is not None and max(n, d) <= SMALL:
-        return _because(_full(problem), f"max(n_samples, n_features) <= {SMALL}: exact and quick")
+    full = _full(problem)
+    small = problem.n_samples is not None and max(n, d) <= SMALL
+    if small and (memory_budget is None or full.peak_bytes <= memory_budget):
+        return _because(full, f"max(n_samples, n_features) <= {SMALL}: exact and quick")
     routes = [_covariance(problem)]
     if problem.rewindable and n < d:
         routes.append(_dual(problem))

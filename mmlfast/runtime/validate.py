@@ -100,6 +100,8 @@ def scratch(count: int, dtype: Any) -> NDArray[Any]:
 
 def as_matrix(a: ArrayLike, name: str) -> NDArray[Any]:
     """`a` as a 2-D float32 or float64 array; integers and halves become float64 and float32."""
+    if np.ma.is_masked(a):
+        raise ValueError(f"{name} has masked entries. Fill them first, with {name}.filled(value).")
     array = np.asarray(a)
     if array.ndim != 2:
         raise ValueError(f"{name} must be a matrix (2 axes); got shape {array.shape}.")

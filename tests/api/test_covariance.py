@@ -327,3 +327,23 @@ def test_a_saved_state_goes_on(name, tmp_path):
     same_state(back.update(X[100:]), state_of(X))
     CovarianceState(5).save(tmp_path / name)
     assert CovarianceState.load(tmp_path / name).n_samples == 0
+
+
+def test_halves_may_be_summed_in_float64():
+    X = np.random.default_rng(0).standard_normal((300, 5)).astype(np.float16)
+    wide = X.astype(np.float64)
+    ours = CovarianceState(5, dtype="float64").update(X)
+    np.testing.assert_array_equal(
+        ours.covariance(), CovarianceState(5).update(wide).covariance()
+    )
+
+
+def test_batches_of_fractional_weights_give_the_same_bits():
+    generator = np.random.default_rng(1)
+    X, w = generator.standard_normal((3000, 4)), generator.random(3000)
+    whole, parts = CovarianceState(4).update(X, w), CovarianceState(4)
+    for lo in range(0, 3000, 7):
+        parts.update(X[lo : lo + 7], w[lo : lo + 7])
+    assert parts.weight == whole.weight
+    np.testing.assert_array_equal(parts.covariance(), whole.covariance())
+    np.testing.assert_array_equal(parts.mean, whole.mean)
