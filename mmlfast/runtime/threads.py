@@ -114,7 +114,7 @@ def config_context(*, n_threads: int | None = None) -> Iterator[None]:
 class _OneBlasThread:
     """BLAS and LAPACK on one thread while anybody is inside; a context for many callers at once.
 
-    OpenBLAS's own threads keep spinning for some 20 ms after a call and take the CPU from the
+    OpenBLAS's own threads keep spinning for some 100 ms after a call and take the CPU from the
     pool's: a read of the data right after one took twice as long.  The limit is the process's, so
     callers are counted: the last one out restores what the first one found.
     """
