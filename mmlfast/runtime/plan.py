@@ -18,7 +18,6 @@ PRODUCT_RATE = {4: 1.6e11, 8: 7.5e10}
 LAPACK_RATE = 2.5e10
 EIGH_SECONDS = 1.1e-10  # times d³, all eigenpairs; measured 0.054 s at 784
 EIGH_TOP_SECONDS = 0.7e-10  # a tenth of them
-BYTES_PER_SECOND = 1e10
 SMALL = 500  # up to this size the most accurate route costs nothing
 KRYLOV_LEAST_FEATURES = 1000
 KRYLOV_READS = 5
