@@ -6,13 +6,11 @@ failure with its reason; 2 for wrong usage; 130 when interrupted.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import wraps
+from collections.abc import Callable
+from contextlib import ExitStack
 from mmap import mmap
 from pathlib import Path
 from time import perf_counter
@@ -21,6 +19,14 @@ from typing import Annotated, Any
 import typer
 
 from mmlfast import cli_options
+from mmlfast.cli_manners import (
+    named,
+    require_apart,
+    require_outputs,
+    tells_failures,
+    wants_progress,
+    warnings_told,
+)
 from mmlfast.cli_text import facts_text, json_text, mapping_text, outputs_text
 
 app = typer.Typer(
@@ -34,7 +40,6 @@ app = typer.Typer(
 )
 
 _SCATTER_ROWS = 5000
-_EXPECTED = (ValueError, TypeError, OSError, MemoryError, ImportError)
 
 
 def main() -> None:
@@ -45,63 +50,6 @@ def main() -> None:
     # Ends like an interrupt: what is half-written is removed on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     app()
-
-
-def _tells_failures(command: Callable[..., None]) -> Callable[..., None]:
-    """End the command with one line of reason and the right exit status, whatever is raised."""
-
-    @wraps(command)
-    def run(*args: Any, **options: Any) -> None:
-        try:
-            command(*args, **options)
-            sys.stdout.flush()
-        except (typer.Exit, typer.Abort, typer.BadParameter):
-            raise
-        except KeyboardInterrupt:
-            _say_aside("interrupted")
-            raise typer.Exit(130) from None
-        except BrokenPipeError:
-            # The reader has gone; without this the interpreter would complain while it ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(1) from None
-        except Exception as error:
-            if os.environ.get("MMLFAST_DEBUG", "0") not in ("", "0"):
-                raise
-            _say_aside(f"error: {_reason(error)}")
-            raise typer.Exit(1) from None
-
-    return run
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    if isinstance(error, MemoryError) and not str(error):
-        return "out of memory; give --memory a size to have the data read in smaller parts"
-    if isinstance(error, _EXPECTED) and str(error):
-        return str(error)
-    return f"{type(error).__name__}: {error} (MMLFAST_DEBUG=1 shows where)"
-
-
-def _say_aside(text: str) -> None:
-    print("mmlfast:", " ".join(text.split()), file=sys.stderr)
-
-
-@contextmanager
-def _warnings_told(quiet: bool) -> Iterator[list[str]]:
-    """Collect the warnings of the block as texts, and print them at its end, one line each."""
-    told: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for not_for_users in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
-            warnings.simplefilter("ignore", not_for_users)
-        try:
-            yield told
-        finally:
-            told += dict.fromkeys(" ".join(str(w.message).split()) for w in caught)
-            if not quiet:
-                for text in told:
-                    _say_aside(f"warning: {text}")
 
 
 def _print_version(asked: bool) -> None:
@@ -125,7 +73,7 @@ def _options(
 
 
 @app.command(no_args_is_help=True)
-@_tells_failures
+@tells_failures
 def pca(
     source: cli_options.Source,
     components: cli_options.Components,
@@ -144,15 +92,15 @@ def pca(
     from mmlfast.api.report import report_file, write_report
 
     page = None if report is None else report_file(report)
-    _require_apart(source, {"--out": out, "--model": model, "--report": page})
-    _require_outputs(out, model, page)
+    require_apart(source, {"--out": out, "--model": model, "--report": page})
+    require_outputs(out, model, page)
 
     from mmlfast import PCA, config_context
     from mmlfast.runtime.memory import peak_bytes
     from mmlfast.runtime.sources import open_source
 
     with ExitStack() as stack:
-        notes = stack.enter_context(_warnings_told(quiet))
+        notes = stack.enter_context(warnings_told(quiet))
         stack.enter_context(config_context(n_threads=threads))
         start = perf_counter()
         data = stack.enter_context(open_source(source))
@@ -161,7 +109,7 @@ def pca(
             whiten=whiten,
             standardize=standardize,
             memory_budget=memory,
-            progress=_wants_progress(quiet or json),
+            progress=wants_progress(quiet or json),
         ).fit(data)
         seconds = perf_counter() - start
         _warn_of_low_rank(fitted)
@@ -199,7 +147,7 @@ def pca(
         "explained_variance_ratio": fitted.explained_variance_ratio_.tolist(),
         "comparison": None if comparison is None else comparison._asdict(),
         "warnings": notes,
-        "outputs": _named(scores=out, model=model, report=page),
+        "outputs": named(scores=out, model=model, report=page),
     }
     if json:
         print(json_text(facts))
@@ -208,7 +156,7 @@ def pca(
 
 
 @app.command(no_args_is_help=True)
-@_tells_failures
+@tells_failures
 def transform(
     model: cli_options.SavedModel,
     source: cli_options.Source,
@@ -218,24 +166,24 @@ def transform(
     quiet: cli_options.Quiet = False,
 ) -> None:
     """Project SOURCE on the components of a saved model, block by block."""
-    _require_apart(source, {"MODEL": model, "--out": out})
-    _require_outputs(out)
+    require_apart(source, {"MODEL": model, "--out": out})
+    require_outputs(out)
 
     from mmlfast import PCA, config_context
     from mmlfast.runtime.sources import open_source
 
-    with _warnings_told(quiet) as notes, config_context(n_threads=threads):
+    with warnings_told(quiet) as notes, config_context(n_threads=threads):
         start = perf_counter()
         fitted = PCA.load(model)
         with open_source(source) as data:
-            n_rows = _write_scores(fitted, data, out, _wants_progress(quiet or json))
+            n_rows = _write_scores(fitted, data, out, wants_progress(quiet or json))
         seconds = perf_counter() - start
     facts = {
         "source": data.name,
         "shape": [n_rows, fitted.n_components_],
         "seconds": seconds,
         "warnings": notes,
-        "outputs": _named(scores=out),
+        "outputs": named(scores=out),
     }
     if json:
         print(json_text(facts))
@@ -245,60 +193,26 @@ def transform(
 
 
 @app.command()
-@_tells_failures
+@tells_failures
 def warmup(quiet: cli_options.Quiet = False) -> None:
     """Compile the kernels now, so that later first calls are quick."""
     from mmlfast.api.warmup import warm_up
 
     start = perf_counter()
-    cache = warm_up(progress=_wants_progress(quiet))
+    cache = warm_up(progress=wants_progress(quiet))
     if not quiet:
         compiled = {"compiled for": cache.pop("dtypes"), "seconds": perf_counter() - start}
         print(mapping_text({**compiled, "cache": cache}))
 
 
 @app.command()
-@_tells_failures
+@tells_failures
 def doctor(json: cli_options.Json = False) -> None:
     """Tell versions, CPU, threads and their limits, memory, and the cache of compiled kernels."""
     from mmlfast.runtime.doctor import examine
 
     found = examine()
     print(json_text(found) if json else mapping_text(found))
-
-
-def _require_apart(source: str, files: dict[str, Path | None]) -> None:
-    """Refuse two names for one file, and an output that would become part of the source."""
-    place = os.path.realpath(source.partition("::")[0])
-    taken = {place: "SOURCE"}
-    for option, file in files.items():
-        if file is None:
-            continue
-        real = os.path.realpath(file)
-        if real in taken:
-            raise typer.BadParameter(f"{option} and {taken[real]} are the same file, {file}.")
-        if os.path.isdir(place) and os.path.dirname(real) == place and option == "--out":
-            raise typer.BadParameter(
-                f"{option} would become part of the folder SOURCE; got {file}."
-            )
-        taken[real] = option
-
-
-def _require_outputs(out: Path | None, model: Path | None = None, page: Path | None = None) -> None:
-    from mmlfast.runtime.atomic import require_writable
-    from mmlfast.runtime.sinks import require_sink
-
-    if out is not None:
-        require_sink(out)
-    if model is not None:
-        require_writable(model)
-    if page is not None:
-        folder = next(place for place in page.absolute().parents if place.exists())
-        require_writable(folder / page.name if folder == page.absolute().parent else folder / "-")
-
-
-def _wants_progress(silent: bool) -> bool:
-    return not silent and sys.stderr.isatty()
 
 
 def _warn_of_low_rank(fitted: Any) -> None:
@@ -364,7 +278,3 @@ def _compare(fitted: Any, data: Any, threads: int | None) -> Any:
 
     with threadpool_limits(threads):
         return compare_with_sklearn(fitted, data)
-
-
-def _named(**files: Path | None) -> dict[str, str]:
-    return {name: str(file) for name, file in files.items() if file is not None}
