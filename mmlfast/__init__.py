@@ -15,7 +15,7 @@ _HOME = {
     "PCA": "mmlfast.api.pca",
     "config_context": "mmlfast.runtime.threads",
     "covariance": "mmlfast.api.covariance",
-    "gram": "mmlfast.api.covariance",
+    "gram": "mmlfast.api.gram",
     "matmul": "mmlfast.api.linalg",
 }
 

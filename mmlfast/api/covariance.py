@@ -133,7 +133,7 @@ class CovarianceState:
         """
         with borrowed_source(block, "block") as source:
             self._check_width(source)
-            w = None if weights is None else _checked_weights(weights, source)
+            w = None if weights is None else checked_weights(weights, source)
             stream = self._stream_for(source.dtype)
             threads = n_threads(self.n_jobs)
             batches = iter([source.array]) if source.array is not None else source.batches()
@@ -294,7 +294,8 @@ class CovarianceState:
         return state
 
 
-def _checked_weights(weights: ArrayLike, source: Source) -> NDArray[np.float64]:
+def checked_weights(weights: ArrayLike, source: Source) -> NDArray[np.float64]:
+    """`weights` as float64, one for each row of the source, finite and not negative."""
     w = np.asarray(weights, np.float64)
     n = source.n_rows
     if w.ndim != 1 or (n is not None and len(w) != n):
@@ -358,40 +359,3 @@ def covariance(
     with borrowed_source(X) as source:
         state = CovarianceState(source.n_features, n_jobs=n_jobs)
         return state.update(source, weights).covariance(ddof)
-
-
-def gram(X: Any, *, n_jobs: int | None = None) -> NDArray[Any]:
-    """G = XᵀX, the inner products of the columns of X.
-
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, n_features), or anything a source can be
-        Read once, never copied as a whole.
-    n_jobs : int, default=None
-        Threads, see :func:`mmlfast.config_context`.
-
-    Returns
-    -------
-    ndarray of shape (n_features, n_features)
-        Symmetric; float32 for float32 and float16 input, else float64.
-
-    Raises
-    ------
-    ValueError
-        NaN or infinity.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from mmlfast import gram
-    >>> gram(np.array([[1.0, 2.0], [3.0, 4.0]]))
-    array([[10., 14.],
-           [14., 20.]])
-    """
-    with borrowed_source(X) as source:
-        dtype = work_dtype(source.dtype)
-        stream = MomentStream(source.n_features, dtype, np.zeros(source.n_features, dtype))
-        for batch in [source.array] if source.array is not None else source.batches():
-            stream.add(batch, threads=n_threads(n_jobs))
-        G = stream.moments().G
-    return G.astype(np.float32) if source.dtype in (np.float32, np.float16) else G

@@ -15,6 +15,7 @@ import numpy as np
 from mmlfast.kernels._jit import kernel
 from mmlfast.kernels._simd import ADD, TILE_ROWS, TILE_VECTORS, ZERO, lanes, load, store, tile_fma
 from mmlfast.kernels.pack import pack_columns, pack_rows
+from mmlfast.kernels.small import SMALL, multiply_one
 
 # DEPTH·TILE_VECTORS vectors of packed B stay in L1 while ROWS × DEPTH of packed A stream from L2.
 DEPTH = 256
@@ -116,6 +117,11 @@ def matmul(A, B, C):
     m, k = A.shape
     n = B.shape[1]
     size = A.itemsize
+    if max(m, n, k) <= SMALL and B.strides[1] == size and C.strides[1] == size:
+        a_strides = (A.strides[0] // size, A.strides[1] // size)
+        b_row, c_row = B.strides[0] // size, C.strides[0] // size
+        multiply_one(A, 0, a_strides, B, 0, b_row, C, 0, c_row, (m, n, k), False)
+        return
     workspace = np.empty(workspace_size(m, n, k), C.dtype)
     multiply(
         A, (A.strides[0] // size, A.strides[1] // size),

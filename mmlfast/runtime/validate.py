@@ -8,13 +8,14 @@ this way never write to it.
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Strides = tuple[int, int]
+Strides = tuple[int, ...]
 CACHE_LINE = 64
 _kept = threading.local()
 
@@ -40,14 +41,15 @@ class _Alias:
 
 
 def base_of(X: NDArray[Any]) -> tuple[NDArray[Any], Strides]:
-    """The base address of a 2-D array as a 1-D array, and its strides in elements.
+    """The base address of an array as a 1-D array, and its strides, one for each axis.
 
-    float16 comes as uint16, the bits that kernels expect.  X must have no zero-sized axis, native
-    byte order and strides that are multiples of its itemsize (`readable` sees to that).
+    The 1-D array begins at the first element; strides are in elements.  float16 comes as uint16,
+    the bits that kernels expect.  X must have no zero-sized axis, native byte order and strides
+    that are multiples of its itemsize (`readable` sees to that).
     """
     dtype = np.dtype(np.uint16) if X.dtype == np.float16 else X.dtype
     size = X.dtype.itemsize
-    return np.asarray(_Alias(X, dtype)), (X.strides[0] // size, X.strides[1] // size)
+    return np.asarray(_Alias(X, dtype)), tuple(stride // size for stride in X.strides)
 
 
 def readable(X: NDArray[Any]) -> NDArray[Any]:
@@ -76,7 +78,7 @@ def aligned(shape: int | tuple[int, ...], dtype: Any, *, zero: bool = False) -> 
     costs two faults and a TLB shootdown for each page, 16 µs where one write costs 1.3.
     """
     dtype = np.dtype(dtype)
-    count = int(np.prod(shape))
+    count = math.prod(shape) if isinstance(shape, tuple) else shape
     buffer = np.empty(count * dtype.itemsize + CACHE_LINE, np.uint8)
     skip = -buffer.ctypes.data % CACHE_LINE
     array: NDArray[Any] = buffer[skip : skip + count * dtype.itemsize].view(dtype).reshape(shape)
@@ -98,14 +100,22 @@ def scratch(count: int, dtype: Any) -> NDArray[Any]:
     return view
 
 
-def as_matrix(a: ArrayLike, name: str) -> NDArray[Any]:
-    """`a` as a 2-D float32 or float64 array; integers and halves become float64 and float32."""
+def as_numbers(a: ArrayLike, name: str) -> NDArray[Any]:
+    """`a` as an array of numbers, real or complex; TypeError or ValueError for anything else."""
     if np.ma.is_masked(a):
         raise ValueError(f"{name} has masked entries. Fill them first, with {name}.filled(value).")
     array = np.asarray(a)
+    if array.dtype.kind not in "fiubc":
+        raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}.")
+    return array
+
+
+def as_matrix(a: ArrayLike, name: str) -> NDArray[Any]:
+    """`a` as a 2-D float32 or float64 array; integers and halves become float64 and float32."""
+    array = as_numbers(a, name)
     if array.ndim != 2:
         raise ValueError(f"{name} must be a matrix (2 axes); got shape {array.shape}.")
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind == "c":
         raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}.")
     if array.dtype.newbyteorder("=") not in (np.float32, np.float64):
         array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)

@@ -333,9 +333,7 @@ def test_halves_may_be_summed_in_float64():
     X = np.random.default_rng(0).standard_normal((300, 5)).astype(np.float16)
     wide = X.astype(np.float64)
     ours = CovarianceState(5, dtype="float64").update(X)
-    np.testing.assert_array_equal(
-        ours.covariance(), CovarianceState(5).update(wide).covariance()
-    )
+    np.testing.assert_array_equal(ours.covariance(), CovarianceState(5).update(wide).covariance())
 
 
 def test_batches_of_fractional_weights_give_the_same_bits():
@@ -347,3 +345,56 @@ def test_batches_of_fractional_weights_give_the_same_bits():
     assert parts.weight == whole.weight
     np.testing.assert_array_equal(parts.covariance(), whole.covariance())
     np.testing.assert_array_equal(parts.mean, whole.mean)
+
+
+@pytest.mark.parametrize("center", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "uint8"])
+def test_gram_of_two_sides(center, weighted, dtype):
+    rng = np.random.default_rng(0)
+    X, Y = rng.integers(0, 9, (5000, 7)).astype(dtype), rng.integers(0, 9, (5000, 3)).astype(dtype)
+    w = rng.integers(0, 4, 5000).astype(float) if weighted else None
+    W = np.ones(5000) if w is None else w
+    x, y = X.astype(np.float64), Y.astype(np.float64)
+    if center:
+        x, y = x - W @ x / W.sum(), y - W @ y / W.sum()
+    G, H = (gram(X, right, weights=w, center=center) for right in (None, Y))
+    assert G.dtype == H.dtype == (np.float32 if dtype == "float32" else np.float64)
+    np.testing.assert_array_equal(G, G.T)
+    if not center:
+        np.testing.assert_array_equal(G, (x.T * W) @ x)
+        np.testing.assert_array_equal(H, (x.T * W) @ y)
+    tolerance = 1e-12 if G.dtype == np.float64 else 1e-6
+    for actual, right in ((G, x), (H, y)):
+        scale = np.sqrt(np.outer(W @ x**2, W @ right**2))
+        assert (np.abs(actual - (x.T * W) @ right) <= tolerance * scale).all()
+
+
+def test_gram_of_two_sides_reads_any_sources():
+    X, Y = np.random.default_rng(0).standard_normal((2, 6000, 4))
+    pieces = [X[:10], X[10:2500], X[2500:]]
+    whole_at_once = gram(X, Y)
+    np.testing.assert_array_equal(gram(iter(pieces), Y), whole_at_once)
+    np.testing.assert_array_equal(gram(X, iter([Y[:5000], Y[5000:]]), n_jobs=1), whole_at_once)
+
+
+def test_gram_of_a_large_mean_keeps_its_digits():
+    rng = np.random.default_rng(0)
+    X, Y = (rng.standard_normal((4000, 3)).astype("float32") + np.float32(1e4) for _ in range(2))
+    x, y = (Z.astype(np.float64) - Z.astype(np.float64).mean(axis=0) for Z in (X, Y))
+    assert np.abs(gram(X, Y, center=True) - x.T @ y).max() <= 1e-5 * 4000
+
+
+@pytest.mark.parametrize(
+    ("right", "weights", "error"),
+    [
+        (np.ones((4, 1)), None, "Y must have as many rows as X; one of them ends after row 3"),
+        (np.full((3, 1), np.nan), None, "Input Y contains NaN.*row 0, column 0"),
+        (np.full((3, 1), 1e300), None, "too large to square and sum"),
+        (np.ones((3, 1)), [1.0, 2.0], r"weights must have shape \(3,\)"),
+        (np.ones((3, 1)), [1.0, -2.0, 1.0], r"weights\[1\] is -2.0"),
+    ],
+)
+def test_gram_refuses_what_does_not_fit(right, weights, error):
+    with np.errstate(over="ignore"), pytest.raises(ValueError, match=error):
+        gram(np.full((3, 2), 1e300), right, weights=weights)

@@ -32,8 +32,8 @@ def run_kernel_tests(name, features):
         del environment[variable]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", CHOSEN,
-         *(f"tests/kernels/test_{file}.py" for file in ("matmul", "pack", "covariance", "half",
-                                                        "krylov"))],
+         *(f"tests/kernels/test_{file}.py"
+           for file in ("matmul", "small", "pack", "covariance", "half", "krylov"))],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
