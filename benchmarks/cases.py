@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks import data, startup
+from benchmarks import algebra, data, graphs, images, startup
 from benchmarks.case import Call, Case, Contestant, Size
 from benchmarks.data import Matrix
 
@@ -297,6 +297,9 @@ CASES: dict[str, Case] = {
             tolerance=1e-5,
             memory_limit=300e6,
         ),
+        *algebra.CASES,
+        *images.CASES,
+        *graphs.CASES,
         *startup.CASES,
     ]
 }

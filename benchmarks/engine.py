@@ -23,6 +23,7 @@ PAUSE = 0.15  # OpenBLAS threads spin on after a call, 106 ms where measured, an
 BUDGET = 20.0  # seconds of calls a case is given
 MOST, LEAST, LEAST_IF_SLOW = 15, 7, 3  # rounds; slow: a call above SLOW seconds
 SLOW = 2.0
+VERY_SLOW = 30.0  # a call of so many seconds is made once: what it is checked on is its time too
 
 
 @dataclass
@@ -99,14 +100,15 @@ def run(
 
 
 def check(worker: Worker) -> Measured:
-    """One call at full size: its memory and its error."""
-    _, extra_bytes = worker.call_watching_memory()
-    return Measured(error=worker.error(), extra_bytes=extra_bytes)
+    """One call at full size: its memory and its error; its time where one call has to do."""
+    seconds, extra_bytes = worker.call_watching_memory()
+    timed = [seconds] if seconds > VERY_SLOW else []
+    return Measured(timed, error=worker.error(), extra_bytes=extra_bytes)
 
 
 def take_turns(workers: dict[str, Worker], outcome: Outcome, budget: float) -> None:
     """Rounds until the budget is spent; a rival that fails leaves the others to go on."""
-    order = list(workers)
+    order = [name for name in workers if not outcome.measured[name].seconds]
     numbers: dict[str, int] = {}
     once: dict[str, float] = {}
 

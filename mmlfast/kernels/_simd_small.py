@@ -89,13 +89,11 @@ def small_tile(
         return context.get_dummy_value()
 
     index = types.intp
-    return (
-        types.void(
-            rows, index, index, types.boolean,
-            A, index, index, index, B, index, index, C, index, index, index,
-        ),  # fmt: skip
-        generate,
-    )
+    signature = types.void(
+        rows, index, index, types.boolean,
+        A, index, index, index, B, index, index, C, index, index, index,
+    )  # fmt: skip
+    return signature, generate
 
 
 def _emit(builder, vector, n_rows, n_vectors, mask, streamed, operands, depth):
