@@ -11,12 +11,22 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "CovarianceState": "mmlfast.api.covariance",
-    "PCA": "mmlfast.api.pca",
+    "angle": "mmlfast.api.vectors",
+    "change_basis": "mmlfast.api.bases",
     "config_context": "mmlfast.runtime.threads",
     "covariance": "mmlfast.api.covariance",
+    "CovarianceState": "mmlfast.api.covariance",
+    "distance": "mmlfast.api.vectors",
     "gram": "mmlfast.api.gram",
+    "gram_schmidt": "mmlfast.api.orthogonal",
+    "inner": "mmlfast.api.vectors",
+    "is_independent": "mmlfast.api.bases",
     "matmul": "mmlfast.api.linalg",
+    "norm": "mmlfast.api.vectors",
+    "PCA": "mmlfast.api.pca",
+    "Projection": "mmlfast.api.subspace",
+    "scalar_projection": "mmlfast.api.vectors",
+    "vector_projection": "mmlfast.api.vectors",
 }
 
 __all__ = ["__version__", *_HOME]

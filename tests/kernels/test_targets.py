@@ -22,7 +22,8 @@ NEEDED_FOR_AVX2 = {feature.removeprefix("+") for feature in AVX2.split(",")}
 # Integers of every dtype, every size of tile, every bit pattern of a half.
 CHOSEN = (
     "all_small_sizes or sizes_around or layouts_of_the_product or test_columns or columns_are_cut "
-    "or (exact_on_integers and not covariance_rows) or every_bit_pattern or project_and_back"
+    "or (exact_on_integers and not covariance_rows) or every_bit_pattern or project_and_back "
+    "or exact_where_nothing_is_rounded or there_and_back_are_exact"
 )
 
 
@@ -33,7 +34,8 @@ def run_kernel_tests(name, features):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", CHOSEN,
          *(f"tests/kernels/test_{file}.py"
-           for file in ("matmul", "small", "pack", "covariance", "half", "krylov"))],
+           for file in ("matmul", "small", "pack", "covariance", "half", "krylov",
+                        "orthogonal"))],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
