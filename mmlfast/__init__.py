@@ -25,7 +25,9 @@ _HOME = {
     "norm": "mmlfast.api.vectors",
     "PCA": "mmlfast.api.pca",
     "Projection": "mmlfast.api.subspace",
+    "rotate_image": "mmlfast.api.images",
     "scalar_projection": "mmlfast.api.vectors",
+    "Transform": "mmlfast.api.transforms",
     "vector_projection": "mmlfast.api.vectors",
 }
 

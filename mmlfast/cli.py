@@ -1,4 +1,4 @@
-"""The command: `mmlfast pca | transform | warmup | doctor`.
+"""The command: `mmlfast pca | transform | rotate | warmup | doctor`.
 
 Results go to stdout, warnings and errors to stderr, one line each.  The exit status is 0; 1 for a
 failure with its reason; 2 for wrong usage; 130 when interrupted.
@@ -27,11 +27,12 @@ from mmlfast.cli_manners import (
     wants_progress,
     warnings_told,
 )
+from mmlfast.cli_rotate import rotate
 from mmlfast.cli_text import facts_text, json_text, mapping_text, outputs_text
 
 app = typer.Typer(
     name="mmlfast",
-    help="Principal components of a matrix of any size.",
+    help="The mathematics of machine learning, compiled.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -190,6 +191,9 @@ def transform(
     elif not quiet:
         print(f"{data.name}: {n_rows:,} × {fitted.n_components_} scores in {seconds:.3g} s")
         print(outputs_text(facts["outputs"]))
+
+
+app.command(no_args_is_help=True)(rotate)
 
 
 @app.command()
