@@ -1,4 +1,4 @@
-"""The command: `mmlfast pca | transform | rotate | warmup | doctor`.
+"""The command: `mmlfast pca | transform | pagerank | rotate | warmup | doctor`.
 
 Results go to stdout, warnings and errors to stderr, one line each.  The exit status is 0; 1 for a
 failure with its reason; 2 for wrong usage; 130 when interrupted.
@@ -27,6 +27,7 @@ from mmlfast.cli_manners import (
     wants_progress,
     warnings_told,
 )
+from mmlfast.cli_pagerank import pagerank
 from mmlfast.cli_rotate import rotate
 from mmlfast.cli_text import facts_text, json_text, mapping_text, outputs_text
 
@@ -193,6 +194,7 @@ def transform(
         print(outputs_text(facts["outputs"]))
 
 
+app.command(no_args_is_help=True)(pagerank)
 app.command(no_args_is_help=True)(rotate)
 
 

@@ -162,7 +162,7 @@ def _pillow(path: str | os.PathLike[str]) -> Any:
         import PIL.ImageOps
     except ImportError as error:
         raise ImportError(
-            f'{os.fspath(path)} needs Pillow: pip install "mmlfast[plot]", or use .npy'
+            f'{os.fspath(path)} needs Pillow: pip install "mmlfast[images]", or use .npy'
         ) from error
     return PIL
 

@@ -36,7 +36,7 @@ def run_kernel_tests(name, features):
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", CHOSEN,
          *(f"tests/kernels/test_{file}.py"
            for file in ("matmul", "small", "pack", "covariance", "half", "krylov",
-                        "orthogonal", "warp"))],
+                        "orthogonal", "warp", "gather"))],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
