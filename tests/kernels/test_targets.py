@@ -24,7 +24,8 @@ CHOSEN = (
     "all_small_sizes or sizes_around or layouts_of_the_product or test_columns or columns_are_cut "
     "or (exact_on_integers and not covariance_rows) or every_bit_pattern or project_and_back "
     "or exact_where_nothing_is_rounded or there_and_back_are_exact "
-    "or exact_on_small_images or spline or exact_at_every_width"
+    "or exact_on_small_images or spline or exact_at_every_width "
+    "or exact_systems or every_place or random_matrices or touches_nothing"
 )
 
 
@@ -36,7 +37,8 @@ def run_kernel_tests(name, features):
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", CHOSEN,
          *(f"tests/kernels/test_{file}.py"
            for file in ("matmul", "small", "pack", "covariance", "half", "krylov",
-                        "orthogonal", "warp", "gather"))],
+                        "orthogonal", "warp", "gather", "vectors",
+                        "elimination", "jacobi"))],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

@@ -1,0 +1,144 @@
+"""Vector registers as values: what each operator and function does in every lane."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mmlfast.kernels._jit import ordered_kernel
+from mmlfast.kernels._simd import LANE_BYTES
+from mmlfast.kernels._vectors import (
+    absolute,
+    any_lane,
+    both,
+    exponent,
+    power_of_two,
+    read,
+    read_apart,
+    select,
+    significand,
+    splat,
+    sqrt,
+    transpose,
+    write,
+    write_apart,
+)
+
+DTYPES = ["float32", "float64"]
+
+
+def lanes_of(dtype):
+    return LANE_BYTES // np.dtype(dtype).itemsize
+
+
+@ordered_kernel
+def arithmetic(a, b, out, width):
+    x, y = read(a, 0), read(b, 0)
+    write(out, 0, x + y)
+    write(out, width, x - 2.0)
+    write(out, 2 * width, 3 * x)
+    write(out, 3 * width, x / y)
+    write(out, 4 * width, 1.0 / (absolute(y) + 1.0))
+    write(out, 5 * width, sqrt(absolute(x)))
+    write(out, 6 * width, splat(out, 7))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_arithmetic(dtype):
+    width = lanes_of(dtype)
+    a = np.arange(1, width + 1, dtype=dtype) * 4
+    b = (-1) ** np.arange(width).astype(dtype) * 2
+    out = np.full(8 * width, np.nan, dtype)
+    arithmetic(a, b, out, width)
+    expected = [a + b, a - 2, 3 * a, a / b, 1 / (np.abs(b) + 1), np.sqrt(a), np.full(width, 7)]
+    np.testing.assert_array_equal(out.reshape(8, width)[:7], np.array(expected, dtype))
+    assert np.isnan(out[7 * width :]).all()
+
+
+@ordered_kernel
+def comparisons(a, b, out, width):
+    x, y = read(a, 0), read(b, 0)
+    write(out, 0, select(x < y, 1.0, splat(out, 0)))
+    write(out, width, select(x > y, x, y))
+    write(out, 2 * width, select(x == y, 1, 0))
+    write(out, 3 * width, select(both(x > 0.0, y > 0.0), 1, 0))
+    return any_lane(x < y), any_lane(x > 1e6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_comparisons_are_false_for_nan(dtype):
+    width = lanes_of(dtype)
+    a, b = np.ones(width, dtype), np.arange(width, dtype=dtype)
+    a[-1] = np.nan
+    out = np.empty(4 * width, dtype)
+    assert comparisons(a, b, out, width) == ((a < b).any(), False)
+    expected = [a < b, np.where(a > b, a, b), a == b, (a > 0) & (b > 0)]
+    np.testing.assert_array_equal(out.reshape(4, width), np.array(expected, dtype))
+
+
+@ordered_kernel
+def parts(a, out, width):
+    x = read(a, 0)
+    write(out, 0, significand(x))
+    write(out, width, exponent(x))
+    write(out, 2 * width, power_of_two(x))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_significand_and_exponent_make_the_number(dtype):
+    width = lanes_of(dtype)
+    limits = np.finfo(dtype)
+    numbers = np.array([1, -1, 1.5, -3, 0.1, limits.max, limits.tiny, -1e-30], dtype)
+    for start in range(0, len(numbers), 2):
+        a = np.resize(numbers[start : start + 2], width)
+        out = np.empty(3 * width, dtype)
+        parts(a, out, width)
+        f, e, power = out.reshape(3, width)
+        np.testing.assert_array_equal(np.ldexp(f, e.astype(int)), a, strict=True)
+        assert (np.abs(f) >= 1).all()
+        assert (np.abs(f) < 2).all()
+        np.testing.assert_array_equal(power, np.ldexp(np.ones_like(f), e.astype(int)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_power_of_two_of_what_has_none(dtype):
+    width = lanes_of(dtype)
+    out = np.empty(3 * width, dtype)
+    for number, expected in ((0, 0), (np.finfo(dtype).smallest_subnormal, 0), (-np.inf, np.inf)):
+        parts(np.full(width, number, dtype), out, width)
+        np.testing.assert_array_equal(out[2 * width :], expected)
+
+
+@ordered_kernel
+def move(source, stride, target):
+    transpose(source, 1, stride, target, 2, stride + 1)
+
+
+@ordered_kernel
+def gather_and_scatter(source, stride, target):
+    write_apart(target, 1, stride, read_apart(source, 0, stride))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_transpose_touches_nothing_else(dtype):
+    width = lanes_of(dtype)
+    stride = width + 3
+    source = np.arange(width * stride + 1, dtype=dtype)
+    target = np.full(width * (stride + 1) + 2, np.nan, dtype)
+    move(source, stride, target)
+    square = source[1:].reshape(width, stride)[:, :width]
+    expected = np.full_like(target, np.nan)
+    expected[2:].reshape(width, stride + 1)[:, :width] = square.T
+    np.testing.assert_array_equal(target, expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("stride", [1, 5])
+def test_numbers_apart(stride, dtype):
+    width = lanes_of(dtype)
+    source = np.arange(width * stride, dtype=dtype)
+    target = np.full(width * stride + 1, np.nan, dtype)
+    gather_and_scatter(source, stride, target)
+    expected = np.full_like(target, np.nan)
+    expected[1::stride][:width] = source[::stride]
+    np.testing.assert_array_equal(target, expected)
