@@ -10,7 +10,18 @@ import joblib
 import numpy as np
 import pytest
 
-from mmlfast import PCA, config_context, covariance, matmul
+from mmlfast import (
+    PCA,
+    Graph,
+    config_context,
+    covariance,
+    eigh,
+    matmul,
+    pagerank,
+    personalized_pagerank,
+    rotate_image,
+    solve,
+)
 from mmlfast.runtime import threads
 
 RNG = np.random.default_rng(0)
@@ -20,14 +31,26 @@ B = RNG.standard_normal((300, 520)).astype(np.float32)
 X = RNG.standard_normal((9000, 40)) * np.linspace(3, 1, 40) + 7
 WIDE = RNG.standard_normal((700, 1100)).astype(np.float32)
 WIDE[:, :6] *= np.linspace(60, 30, 6)
+SYSTEMS = RNG.standard_normal((3000, 5, 5)) + 5 * np.eye(5)
+IMAGE = RNG.random((300, 400, 3)).astype(np.float32)
+GRAPH = Graph.from_edges(*RNG.integers(0, 60_000, (2, 1_000_000)), n_nodes=70_000)
 
 
 def everything(n_jobs):
-    """One of each: a product, a covariance, and components by three routes."""
+    """One of each: products, a covariance, components three ways, solutions, a picture, ranks."""
     results = [matmul(A, B, n_jobs=n_jobs), covariance(X, n_jobs=n_jobs)]
     for data, solver in ((X, "covariance_eigh"), (X[:400], "full"), (WIDE, "krylov")):
         pca = PCA(3, svd_solver=solver, random_state=0, n_jobs=n_jobs).fit(data)
         results += [pca.components_, pca.explained_variance_, pca.transform(data[:50])]
+    symmetric = SYSTEMS + SYSTEMS.swapaxes(1, 2)
+    results += [
+        matmul(SYSTEMS, symmetric, n_jobs=n_jobs),
+        solve(SYSTEMS, np.ones((3000, 5)), n_jobs=n_jobs),
+        eigh(symmetric, n_jobs=n_jobs).values,
+        rotate_image(IMAGE, 30, n_jobs=n_jobs),
+        pagerank(GRAPH, n_jobs=n_jobs).scores,
+        personalized_pagerank(GRAPH, [1, 2], top=5, n_jobs=n_jobs).scores,
+    ]
     return results
 
 

@@ -9,7 +9,8 @@ not once per edge, so an edge costs four bytes and a gather.
 
 `rows` is (lo, hi); all is float64 but indptr (int64) and indices (int32).  `sums` is overwritten
 with the sums over these rows; whoever calls adds those of all ranges up in their order, so that
-threads change no bit.
+threads change no bit.  Sums keep their order: of a loop that also stores, LLVM makes a vector and a
+scalar version, and which one runs depends on where the arrays lie.
 
 The loop over edges is written out in each kernel: as a function of its own it takes twice the time
 (RMAT of scale 20, one thread: 88 ms against 45).  Unsigned indices save the test for negative ones.
@@ -19,11 +20,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmlfast.kernels._jit import kernel
+from mmlfast.kernels._jit import kernel, ordered_kernel
 from mmlfast.kernels._simd_gather import LANES, gather_lanes, relax_lanes
 
 
-@kernel
+@ordered_kernel
 def sweep(graph, alpha, b, x, y, new, rows, sums):
     """new_x_i = α Σ_{j→i} w_ji y_j + b_i, and new_y_i from it, for i in rows.
 
@@ -51,7 +52,7 @@ def sweep(graph, alpha, b, x, y, new, rows, sums):
     sums[0], sums[1], sums[2] = mass, kept, change
 
 
-@kernel
+@ordered_kernel
 def seidel(graph, alpha, b, x, y, new_x, rows, sums):
     """The same with new values of y as soon as they are there, for nodes within rows.
 
@@ -84,7 +85,7 @@ def seidel(graph, alpha, b, x, y, new_x, rows, sums):
     sums[0], sums[1], sums[2] = mass, kept, change
 
 
-@kernel
+@ordered_kernel
 def divide(inverse, share, x, y, rows, sums):
     """y_i = x_i / (out-weight of i).  sums (2,): Σ x, Σ share·x."""
     mass, kept = 0.0, 0.0
@@ -95,7 +96,7 @@ def divide(inverse, share, x, y, rows, sums):
     sums[0], sums[1] = mass, kept
 
 
-@kernel
+@ordered_kernel
 def apply_symmetric(graph, alpha, p, y, q, rows, sums):
     """q = (Id − α W D⁻¹) p with y = D⁻¹ p.  sums (1,): ⟨p, q⟩ = Σ p_i q_i / (out-weight of i).
 
@@ -117,7 +118,7 @@ def apply_symmetric(graph, alpha, p, y, q, rows, sums):
     sums[0] = product
 
 
-@kernel
+@ordered_kernel
 def descend(inverse, step, p, q, x, r, rows, sums):
     """x += step·p;  r −= step·q.  sums (2,): ⟨r, r⟩ and Σ |r|."""
     product, size = 0.0, 0.0
@@ -139,7 +140,7 @@ def turn(inverse, beta, r, p, y, rows, sums):
         y[i] = value * inverse[i]
 
 
-@kernel
+@ordered_kernel
 def inner_products(image, x, scales, F, slot, rows, sums):
     """F[slot] = a·image − c·x with scales = (a, c);  sums[k] = Σ_i F[k, i] F[slot, i]."""
     f = F[slot]
@@ -152,7 +153,7 @@ def inner_products(image, x, scales, F, slot, rows, sums):
         sums[k] = product
 
 
-@kernel
+@ordered_kernel
 def mix(G, theta, inverse, share, x, y, rows, sums):
     """x_i = max(Σ_k θ_k G[k, i], 0) and y from it, in both copies if it has two.
 
@@ -198,7 +199,7 @@ def sweep_lanes(graph, alpha, restart, dangling, X, Y, rows, sums):
         )
 
 
-@kernel
+@ordered_kernel
 def take_lane(X, lane, order, unit, depths, out, rows, sums):
     """out[order[p]] = unit·X[p, lane] for p in rows.  sums (1,): Σ depths·out, 0 as it comes."""
     total = 0.0
