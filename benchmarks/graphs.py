@@ -208,8 +208,9 @@ def scikit_network(way: Way) -> Call:
     return way(build, rank)
 
 
-# The loosest settings that reach a true error of 1e-8 at scale 20, found by trying.
-OURS_TOL = 1e-8
+# The loosest settings that reach a true error of 1e-8 at scale 20, found by trying.  mmlfast's tol
+# bounds the error from above, at this one 500 times too high.
+OURS_TOL = 1e-6
 POWER_STEPS = 21
 NETWORKIT_TOL = 1e-8
 SKNETWORK_SOLVER, SKNETWORK_STEPS = "RH", 100
@@ -246,7 +247,7 @@ def scipy_personalized() -> Call:
     return prepared(transition, rank)
 
 
-PERSONALIZED_STEPS = 24
+PERSONALIZED_STEPS = 13
 
 
 def pagerank_case(name: str, way: Way, bar: float) -> Case:

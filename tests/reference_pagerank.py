@@ -122,8 +122,8 @@ def mix(G, theta, inverse, share, x, y, rows, sums):
     y[-n:][part] = y[:n][part]
 
 
-def sweep_lanes(graph, alpha, restart, dangling, X, Y, rows, sums):
-    """Every column a sweep of its own, from the first copy of Y to the last, which may be one."""
+def sweep_lanes(graph, alpha, restart, dangling, X, Y, new_Y, rows, sums):
+    """Every column a sweep of its own."""
     (V, r), (d, step, e) = restart, dangling
     n, lanes = V.shape
     sums[:] = 0
@@ -131,5 +131,5 @@ def sweep_lanes(graph, alpha, restart, dangling, X, Y, rows, sums):
         for l in range(lanes):  # noqa: E741
             b = (r[l] * V[:, l] + e[l] * (d if step else np.full(n, d[0])), 1, 1.0)
             x, of_node = X[:, l], np.empty(3)
-            sweep(graph, alpha, b, x.copy(), Y[:n, l], (x, Y[-n:, l]), (i, i + 1), of_node)
+            sweep(graph, alpha, b, x.copy(), Y[:, l], (x, new_Y[:, l]), (i, i + 1), of_node)
             sums[l::lanes] += of_node

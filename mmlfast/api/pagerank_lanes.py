@@ -3,7 +3,9 @@
     X[:, l] ← α (Pᵀ X[:, l] + m_l d_l) + (1 − α) v_l          for each lane l
 
 The mass of each lane is corrected as `Walk` does it.  When a lane has converged, or cannot, the
-next seed takes its place.
+next seed takes its place.  Small graphs are swept node after node; on large ones, where a few steps
+from a seed reach everything, Gauss–Seidel in blocks takes as many sweeps as power iteration, or
+more: 10 to 17 on an RMAT graph of 1 M nodes, where that takes 13.
 """
 
 from __future__ import annotations
@@ -52,11 +54,10 @@ class Lanes:
     def __init__(self, walk: Walk, wanted: int, goal: Goal) -> None:
         from mmlfast.kernels.pagerank import LANES
 
-        n, n_copies = walk.n, 1 if walk.is_serial else 2
         self.walk, self.goal = walk, goal
-        self.X, self.V, self.Y = (
-            aligned((rows, LANES), np.float64, zero=True) for rows in (n, n, n_copies * n)
-        )
+        shape = (walk.n, LANES)
+        self.X, self.V, self.Y = (aligned(shape, np.float64, zero=True) for _ in range(3))
+        self.new_Y = self.Y if walk.is_serial else aligned(shape, np.float64, zero=True)
         self.mass, self.kept = np.zeros(LANES), np.zeros(LANES)
         self.restart_share, self.entering = np.zeros(LANES), np.zeros(LANES)
         self.seeds = np.full(LANES, -1)
@@ -101,8 +102,7 @@ class Lanes:
         self.places[lane] = places = walk.layout.positions(nodes)
         inverse, share = (array[places] for array in walk.arrays[3:])
         self.X[places, lane] = self.V[places, lane] = v
-        for copy in np.split(self.Y, len(self.Y) // walk.n):
-            copy[places, lane] = v * inverse
+        self.Y[places, lane] = v * inverse
         self.mass[lane] = self.restart_share[lane] = v[places < walk.n_linked].sum()
         self.kept[lane] = (share * v).sum()
         leaks = self.mass[lane] if walk.dangling is None else walk.dangling_share
@@ -125,13 +125,15 @@ class Lanes:
             restart, dangling = (self.V, jump + leak), (_NOTHING, 0, np.zeros_like(leak))
         else:
             restart, dangling = (self.V, jump), (*walk.dangling, leak)
-        return partial(sweep_lanes, walk.arrays, walk.alpha, restart, dangling, self.X, self.Y)
+        given = (walk.arrays, walk.alpha, restart, dangling)
+        return partial(sweep_lanes, *given, self.X, self.Y, self.new_Y)
 
     def _sweep(self) -> Vector:
         """One sweep of all lanes; a bound on the residual of each."""
         walk = self.walk
         _, leak, jump = self._flows()
-        sums = walk.in_blocks(self._task(leak, jump), 3 * len(leak), self.Y).reshape(3, -1)
+        sums = walk.over_parts(self._task(leak, jump), 3 * len(leak)).reshape(3, -1)
+        self.Y, self.new_Y = self.new_Y, self.Y
         self.mass, self.kept, change = sums
         self.n_iter += 1
         whole, new_leak, new_jump = self._flows()

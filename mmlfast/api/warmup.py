@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlfast.api.orthogonal import gram_schmidt
 from mmlfast.api.determinant import determinant
 from mmlfast.api.elimination import inverse, solve
 from mmlfast.api.graph import Graph
 from mmlfast.api.images import rotate_image
 from mmlfast.api.linalg import matmul
+from mmlfast.api.orthogonal import gram_schmidt
 from mmlfast.api.pagerank import pagerank
 from mmlfast.api.pca import PCA
 from mmlfast.api.personalized import personalized_pagerank

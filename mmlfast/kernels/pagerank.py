@@ -174,18 +174,16 @@ def mix(G, theta, inverse, share, x, y, rows, sums):
 
 
 @kernel
-def sweep_lanes(graph, alpha, restart, dangling, X, Y, rows, sums):
-    """X[i, l] ← α Σ_{j→i} w_ji Y[j, l] + b[i, l] for LANES columns l, and Y from it.
+def sweep_lanes(graph, alpha, restart, dangling, X, Y, new_Y, rows, sums):
+    """X[i, l] ← α Σ_{j→i} w_ji Y[j, l] + b[i, l] for LANES columns l, and new_Y from it.
 
-    b[i, l] = r_l V[i, l] + e_l d[i·step] with restart = (V, r) and dangling = (d, step, e).  X and
-    V are (n, LANES).  Y is (n, LANES), read and overwritten node by node; or it is two copies,
-    (2n, LANES), of which the first is read and the second overwritten.  sums (3·LANES,): as of
-    `sweep`, LANES of each.
+    b[i, l] = r_l V[i, l] + e_l d[i·step] with restart = (V, r) and dangling = (d, step, e).  X, V,
+    Y and new_Y are (n, LANES); new_Y may be Y, which makes it Gauss–Seidel.  sums (3·LANES,): as
+    of `sweep`, LANES of each.
     """
     indptr, indices, values, inverse, share = graph
     V, r = restart
     d, step, e = dangling
-    second = Y.shape[0] - X.shape[0]
     totals = np.empty(LANES)
     sums[:] = 0.0
     for i in range(rows[0], rows[1]):
@@ -194,9 +192,7 @@ def sweep_lanes(graph, alpha, restart, dangling, X, Y, rows, sums):
             gather_lanes(True, Y, indices, values, first, count, totals)
         else:
             gather_lanes(False, Y, indices, values, first, count, totals)
-        relax_lanes(
-            alpha, totals, r, V, e, d[i * step], X, i, Y, second + i, inverse[i], share[i], sums
-        )
+        relax_lanes(alpha, totals, r, V, e, d[i * step], X, i, new_Y, i, inverse[i], share[i], sums)
 
 
 @ordered_kernel
@@ -212,12 +208,10 @@ def take_lane(X, lane, order, unit, depths, out, rows, sums):
 
 @kernel
 def clear_lane(X, Y, lane, rows, sums):
-    """X[:, lane] = 0 for rows, and all copies of Y.  sums (0,)."""
-    n = X.shape[0]
+    """X[:, lane] = Y[:, lane] = 0 for rows.  sums (0,)."""
     for p in range(rows[0], rows[1]):
         X[p, lane] = 0.0
-        for copy in range(0, Y.shape[0], n):
-            Y[copy + p, lane] = 0.0
+        Y[p, lane] = 0.0
 
 
 @kernel

@@ -140,10 +140,11 @@ def test_sweep_of_lanes(copies, step, weighted, cuts):
     dangling = (whole(3, 9 if step else 1), step, whole(4, kernels.LANES))
     outcomes = []
     for code in (kernels, reference):
-        X, Y = whole(5, *shape), np.tile(whole(6, *shape), (copies, 1))
+        X, Y = whole(5, *shape), whole(6, *shape)
+        new_Y = Y if copies == 1 else np.full(shape, np.nan)
         f, ranges = code.sweep_lanes, [min(cut, 9) for cut in cuts]
-        task = lambda *a, f=f, x=(X, Y): f(graph, 0.5, restart, dangling, *x, *a)  # noqa: E731
-        outcomes.append((X, Y, over(ranges, task, 3 * kernels.LANES)))
+        task = lambda *a, f=f, x=(X, Y, new_Y): f(graph, 0.5, restart, dangling, *x, *a)  # noqa: E731
+        outcomes.append((X, Y, new_Y, over(ranges, task, 3 * kernels.LANES)))
     for actual, expected in zip(*outcomes, strict=True):
         np.testing.assert_array_equal(actual, expected)
 
