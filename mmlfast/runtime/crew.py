@@ -1,0 +1,81 @@
+"""Threads kept awake between many short sections of work.
+
+To hand a section to the pool takes 25–100 µs, of which most is waking a thread: as long as a
+product of a 2000 × 2000 matrix and a vector.  A crew's helpers stay in compiled code from section
+to section and look for tickets there, `mmlfast.kernels.crew`; they rest when nothing comes for a
+while.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlfast.runtime.threads import run_everywhere
+from mmlfast.runtime.validate import aligned
+
+Result = TypeVar("Result")
+Work = Callable[[NDArray[np.int64], int], None]
+
+PATIENCE = (
+    100_000  # looks of 10 to 50 ns: longer than what a leader does between two short sections
+)
+REST = 1e-4
+
+
+class Crew:
+    """Shares sections out among threads; `work(control, patience)` does parts while there are any.
+
+    Any thread may do any part, so each must write to a place of its own.
+    """
+
+    def __init__(self, work: Work, threads: int) -> None:
+        from mmlfast.kernels.crew import CONTROL
+
+        self._work, self._threads = work, threads
+        self._control = aligned(CONTROL, np.int64, zero=True)
+        self._awake = False
+
+    def section(self, what: int, n_parts: int) -> None:
+        """Do all parts of a section, by the helpers that are awake or else by the pool's."""
+        from mmlfast.kernels.crew import all_done, open_section
+
+        open_section(self._control, what, n_parts)
+        threads = 1 if self._awake else min(self._threads, n_parts)
+        run_everywhere(lambda _: self._work(self._control, 1), threads)
+        while not all_done(self._control, n_parts, PATIENCE):
+            time.sleep(0)
+
+    def lead(self, body: Callable[[], Result]) -> Result:
+        """body(), with helpers awake for the sections in it; the pool is taken up by them."""
+        from mmlfast.kernels.crew import STOP
+
+        results: list[Result] = []
+
+        def member(index: int) -> None:
+            if index > 0:
+                self._help()
+                return
+            try:
+                results.append(body())
+            finally:
+                self._control[STOP] = 1
+
+        self._control[STOP] = 0
+        self._awake = True
+        try:
+            run_everywhere(member, self._threads)
+        finally:
+            self._awake = False
+        return results[0]
+
+    def _help(self) -> None:
+        from mmlfast.kernels.crew import STOP
+
+        while not self._control[STOP]:
+            self._work(self._control, PATIENCE)
+            time.sleep(REST)
