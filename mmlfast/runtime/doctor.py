@@ -116,7 +116,8 @@ def _blas() -> list[dict[str, Any]]:
     return [
         {
             "library": pool.get("internal_api"),
-            "version": pool.get("version"),
+            # Some libraries cannot tell it.
+            "version": str(pool.get("version") or "unknown"),
             "architecture": pool.get("architecture"),
             "threads": pool.get("num_threads"),
         }

@@ -11,8 +11,8 @@ from benchmarks.process import Absent, Worker
 
 CASES = list(cases.CASES.values())
 RIVALS = [(case, name) for case in CASES for name in case.rivals]
-# Its thread pool would stay behind in the process that also tests forked children.
-APART = {"sklearnex"}
+# Their threads would stay behind in the process that also tests forked children.
+APART = {"sklearnex", "torch", "jax", "networkit", "igraph", "scikit-network", "opencv"}
 
 
 @pytest.fixture(autouse=True, scope="module")
