@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mmlfast.api.eigenpairs import turn_signs
 from mmlfast.api.square import LEAST_SQUARES, Square
+from mmlfast.runtime.threads import one_blas_thread
 from mmlfast.runtime.validate import overflow
 
 Array = NDArray[Any]
@@ -129,10 +130,12 @@ class Solver:
         return max(self._tol * size, self._rounding * self._norm)
 
     def _times(self, v: Array, w: Array) -> None:
-        """w = P A v: with twice as much care, since a remainder would grow."""
+        """w = P A v: projected twice, since a remainder would grow."""
         self._matrix.times(v, w)
-        for _ in range(2 if self._found.size else 0):
-            w -= self._found @ (self._found.T @ w)
+        if self._found.size:
+            with one_blas_thread:
+                for _ in range(2):
+                    w -= self._found @ (self._found.T @ w)
 
     def _check_scale(self, squares: float, w: Array) -> None:
         if not math.isfinite(squares):

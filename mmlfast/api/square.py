@@ -33,6 +33,8 @@ Result = TypeVar("Result")
 ROUNDING = 100
 # Below this a sum of squares has lost digits to underflow.
 LEAST_SQUARES = 1e-280
+# Parts that the rows of a matrix are cut into.
+MATRIX_PARTS = 32
 # Bytes to read from which a second thread pays: where it must be woken (25–100 µs), or is awake.
 PARALLEL_BYTES = 4 << 20
 PARALLEL_BYTES_AWAKE = 1 << 20
@@ -142,35 +144,19 @@ def _is_rounding(difference: float, total: float, dtype: np.dtype[Any]) -> bool:
     return bool(difference <= (ROUNDING * eps) ** 2 * total)
 
 
-class SymmetricMatrix(Square):
-    """A dense symmetric matrix, of which only what lies on and below the diagonal is read."""
+class _DenseMatrix(Square):
+    """A matrix in memory, whose products a crew shares out: `n_bytes` are read for each."""
 
-    symmetric = True
-
-    def __init__(self, A: Array, threads: int) -> None:
-        from mmlfast.kernels.symmetric import block_width, triangle_cuts
-
+    def __init__(self, A: Array, n_bytes: int, threads: int) -> None:
+        self.n, self.dtype = len(A), A.dtype
         self._A = A
-        self.n, self.dtype, self.width = len(A), A.dtype, block_width(A.dtype)
-        self._base, (self._stride, _) = base_of(A)
-        self._cuts = np.array(triangle_cuts(self.n))
-        self._shape = (len(self._cuts) - 1, self.n)
+        self._base, self._strides = base_of(A)
         self._vector = aligned(self.n, self.dtype)
-        self._block = aligned((self.n, self.width), self.dtype)
-        self._vector_parts = aligned(self._shape, self.dtype)
-        self._block_parts = aligned((self._shape[0], self.n * self.width), self.dtype)
-        n_bytes = A.nbytes // 2
         self._crew = Crew(self._work, threads if n_bytes > PARALLEL_BYTES_AWAKE else 1)
         self._short = n_bytes <= SHORT_BYTES
 
     def _work(self, control: NDArray[np.int64], patience: int) -> None:
-        from mmlfast.kernels.symmetric import work
-
-        parts = (self._vector_parts, self._block_parts)
-        work(
-            control, patience, self._base, self._stride, self._cuts, self._vector, self._block,
-            parts,
-        )  # fmt: skip
+        raise NotImplementedError
 
     def to_array(self) -> NDArray[np.float64]:
         """A as it is, in float64."""
@@ -180,13 +166,39 @@ class SymmetricMatrix(Square):
         """body(), quicker where the products in it are short."""
         return self._crew.lead(body) if self._short else body()
 
+
+class SymmetricMatrix(_DenseMatrix):
+    """A dense symmetric matrix, of which only what lies on and below the diagonal is read."""
+
+    symmetric = True
+
+    def __init__(self, A: Array, threads: int) -> None:
+        from mmlfast.kernels.symmetric import block_width, triangle_cuts
+
+        super().__init__(A, A.nbytes // 2, threads)
+        self.width = block_width(A.dtype)
+        self._cuts = np.array(triangle_cuts(self.n))
+        self._block = aligned((self.n, self.width), self.dtype)
+        # Each part of the rows adds to a product of its own.
+        parts = len(self._cuts) - 1
+        self._products = aligned((parts, self.n), self.dtype)
+        self._block_products = aligned((parts, self.n * self.width), self.dtype)
+
+    def _work(self, control: NDArray[np.int64], patience: int) -> None:
+        from mmlfast.kernels.symmetric import work
+
+        work(
+            control, patience, self._base, self._strides[0], self._cuts, self._vector, self._block,
+            (self._products, self._block_products),
+        )  # fmt: skip
+
     def times(self, v: Array, out: Array) -> None:
         """out = A v."""
         from mmlfast.kernels.symmetric import VECTOR, add_parts
 
         self._vector[:] = v
-        self._crew.section(VECTOR, len(self._vector_parts))
-        add_parts(self._vector_parts, self._cuts, 1, out)
+        self._crew.section(VECTOR, len(self._products))
+        add_parts(self._products, self._cuts, 1, out)
 
     def times_block(self, V: NDArray[np.float64], out: NDArray[np.float64]) -> None:
         """out = A V; products are formed in A's dtype."""
@@ -197,39 +209,42 @@ class SymmetricMatrix(Square):
             count = columns.stop - first
             self._block[:, :count] = V[:, columns]
             self._block[:, count:] = 0
-            self._crew.section(BLOCK, len(self._block_parts))
+            self._crew.section(BLOCK, len(self._block_products))
             direct = count == out.shape[1] == self.width and out.dtype == self.dtype
             product = out if direct and out.flags.c_contiguous else np.empty_like(self._block)
-            add_parts(self._block_parts, self._cuts, self.width, product.reshape(-1))
+            add_parts(self._block_products, self._cuts, self.width, product.reshape(-1))
             if product is not out:
                 out[:, columns] = product[:, :count]
 
 
-class Matrix(Square):
-    """A dense matrix, read along its rows or its columns, whichever lie in one piece."""
+class Matrix(_DenseMatrix):
+    """Any dense matrix, read along its rows or its columns, whichever lie in one piece."""
 
     symmetric = False
 
     def __init__(self, A: Array, by_rows: bool, threads: int) -> None:
-        from mmlfast.kernels.power import times_columns, times_rows
+        super().__init__(A, A.nbytes, threads)
+        self._by_rows = by_rows
+        self._stride = self._strides[0 if by_rows else 1]
+        # By columns, each part reads a piece of every column: the longer the better.
+        parts = MATRIX_PARTS if by_rows else threads
+        step = -(-self.n // (64 * parts)) * 64
+        self._cuts = np.array([*range(0, self.n, step), self.n])
+        self._product = aligned(self.n, self.dtype)
 
-        self.n, self.dtype = len(A), A.dtype
-        self._base, strides = base_of(A)
-        self._stride = strides[0] if by_rows else strides[1]
-        self._kernel = times_rows if by_rows else times_columns
-        self._threads = threads if A.nbytes > PARALLEL_BYTES else 1
+    def _work(self, control: NDArray[np.int64], patience: int) -> None:
+        from mmlfast.kernels.power import work
+
+        work(
+            control, patience, self._by_rows, self._base, self._stride, self._cuts, self._vector,
+            self._product,
+        )  # fmt: skip
 
     def times(self, v: Array, out: Array) -> None:
         """out = A v."""
-        # Twice as many as there are threads, whole vectors each: see mmlfast.kernels.power.
-        step = -(-self.n // (2 * self._threads)) + 63 & ~63
-        starts = range(0, self.n, step)
-
-        def part(p: int) -> None:
-            span = (starts[p], min(starts[p] + step, self.n))
-            self._kernel(self._base, self._stride, span, v, out)
-
-        parallel_for(part, len(starts), self._threads)
+        self._vector[:] = v
+        self._crew.section(0, len(self._cuts) - 1)
+        out[:] = self._product
 
 
 class SparseMatrix(Square):

@@ -13,6 +13,7 @@ import numpy as np
 
 from mmlfast.kernels._jit import kernel
 from mmlfast.kernels._simd import load
+from mmlfast.kernels.crew import finish, opened, take
 
 # Rows that are worked on at once; ranges of rows begin at multiples of it.
 ROWS = 4
@@ -64,6 +65,21 @@ def times_columns(A, stride, span, x, y):
     for r in range(j, n):
         for i in range(part.shape[0]):
             part[i] += load(A, r * stride + lo + i) * x[r]
+
+
+@kernel
+def work(control, patience, by_rows, A, stride, cuts, x, y):
+    """y_i = Σ_j a_ij x_j, parts of sections until none has opened within `patience` looks."""
+    while opened(control, patience):
+        p = take(control)
+        while p >= 0:
+            span = (cuts[p], cuts[p + 1])
+            if by_rows:
+                times_rows(A, stride, span, x, y)
+            else:
+                times_columns(A, stride, span, x, y)
+            finish(control)
+            p = take(control)
 
 
 @kernel

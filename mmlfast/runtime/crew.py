@@ -15,15 +15,14 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlfast.runtime.threads import run_everywhere
+from mmlfast.runtime.threads import available_cpus, run_everywhere
 from mmlfast.runtime.validate import aligned
 
 Result = TypeVar("Result")
 Work = Callable[[NDArray[np.int64], int], None]
 
-PATIENCE = (
-    100_000  # looks of 10 to 50 ns: longer than what a leader does between two short sections
-)
+# Looks of 10 to 50 ns: longer than what a leader does between two short sections.
+PATIENCE = 100_000
 REST = 1e-4
 
 
@@ -36,7 +35,8 @@ class Crew:
     def __init__(self, work: Work, threads: int) -> None:
         from mmlfast.kernels.crew import CONTROL
 
-        self._work, self._threads = work, threads
+        # Two threads on one CPU would take turns at waiting for each other.
+        self._work, self._threads = work, min(threads, available_cpus())
         self._control = aligned(CONTROL, np.int64, zero=True)
         self._awake = False
 

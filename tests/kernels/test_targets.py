@@ -25,7 +25,9 @@ CHOSEN = (
     "or (exact_on_integers and not covariance_rows) or every_bit_pattern or project_and_back "
     "or exact_where_nothing_is_rounded or there_and_back_are_exact "
     "or exact_on_small_images or spline or exact_at_every_width "
-    "or exact_systems or every_place or random_matrices or touches_nothing"
+    "or exact_systems or every_place or random_matrices or touches_nothing "
+    "or one_triangle_are_exact or gives_its_share or way_back_are_exact or basis_of_the_block "
+    "or share_the_parts"
 )
 
 
@@ -38,7 +40,7 @@ def run_kernel_tests(name, features):
          *(f"tests/kernels/test_{file}.py"
            for file in ("matmul", "small", "pack", "covariance", "half", "krylov",
                         "orthogonal", "warp", "gather", "vectors",
-                        "elimination", "jacobi"))],
+                        "elimination", "jacobi", "symmetric", "lanczos", "crew"))],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
