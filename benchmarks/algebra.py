@@ -22,51 +22,46 @@ EPS = float(np.finfo(np.float64).eps)
 
 
 @lru_cache(maxsize=1)
-def stacks(count: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two stacks of n × n matrices and room for their products."""
+def stacks(count: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two stacks of n × n matrices."""
     A, B = np.random.default_rng(n).standard_normal((2, count, n, n))
-    return A, B, np.zeros((count, n, n))
+    return A, B
 
 
-def stack_input(size: Size, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def stack_input(size: Size, n: int) -> tuple[np.ndarray, np.ndarray]:
     """The stacks of a case."""
     return stacks(50 if size == "tiny" else STACK, n)
 
 
-def stack_error(C: Any, inputs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> float:
+def stack_error(C: Any, inputs: tuple[np.ndarray, np.ndarray]) -> float:
     """The largest error of every hundredth product."""
-    A, B, _ = (X[:: max(1, len(X) // 100)] for X in inputs)
+    A, B = (X[:: max(1, len(X) // 100)] for X in inputs)
     C = np.asarray(C)[:: max(1, len(inputs[0]) // 100)]
     error = np.abs(C - A @ B) / (np.abs(A) @ np.abs(B))
     return float(error.max()) if np.isfinite(C).all() else np.inf
 
 
 def ours_product() -> Call:
-    """`mmlfast.matmul` into a given array."""
+    """`mmlfast.matmul`."""
     import mmlfast
 
-    return lambda inputs: mmlfast.matmul(inputs[0], inputs[1], out=inputs[2])
+    return lambda inputs: mmlfast.matmul(*inputs)
 
 
 def numpy_product() -> Call:
-    """`numpy.matmul` into a given array."""
-    return lambda inputs: np.matmul(inputs[0], inputs[1], out=inputs[2])
+    """`numpy.matmul`."""
+    return lambda inputs: np.matmul(*inputs)
 
 
 def torch_product() -> Call:
-    """`torch.bmm` into a given tensor over the same memory."""
+    """`torch.bmm` of tensors over the same memory."""
     import torch
 
-    def call(inputs: tuple[np.ndarray, ...]) -> np.ndarray:
-        A, B, C = (torch.from_numpy(X) for X in inputs)
-        torch.bmm(A, B, out=C)
-        return inputs[2]
-
-    return call
+    return lambda inputs: torch.bmm(*map(torch.from_numpy, inputs))
 
 
 def jax_product() -> Call:
-    """`jax.jit(jnp.matmul)`: the arrays are given to it beforehand, the result is its own."""
+    """`jax.jit(jnp.matmul)` of arrays given to it beforehand."""
     import jax
 
     jax.config.update("jax_enable_x64", True)
