@@ -92,7 +92,8 @@ class Graph:
     Notes
     -----
     Edges given more than once add up, and without weights count once each; loops count.  An edge
-    takes 4 bytes, 12 if weights differ; a node takes 24.  Nodes are int32 numbers.
+    takes 4 bytes, 12 if weights differ; a node takes 24.  The first sweep orders nodes by degree
+    and keeps the edges once more in that order.  Nodes are int32 numbers.
 
     Examples
     --------

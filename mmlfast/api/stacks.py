@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmlfast.runtime.threads import parallel_for
-from mmlfast.runtime.validate import base_of, scratch
+from mmlfast.runtime.validate import CACHE_LINE, base_of, scratch
 
 # Below this many flops a hand-over to another thread (25–100 µs) costs more than it saves.
 PARALLEL_FLOPS = 1 << 25
@@ -108,6 +108,7 @@ def _large(A: NDArray[Any], B: NDArray[Any], C: NDArray[Any], threads: int) -> N
 def _small(A: NDArray[Any], B: NDArray[Any], C: NDArray[Any], threads: int, fresh: bool) -> None:
     """Ranges of the stack for the threads; the kernel wants rows of B and C without gaps."""
     from mmlfast.kernels._simd import LANE_BYTES
+    from mmlfast.kernels._simd_small import SMALL_VECTORS, STREAM_ALIGNMENT
     from mmlfast.kernels.small import multiply_each
 
     out = C if _by_rows(C) else np.empty(C.shape, C.dtype)
@@ -119,11 +120,14 @@ def _small(A: NDArray[Any], B: NDArray[Any], C: NDArray[Any], threads: int, fres
     count = math.prod(stack)
     places = [_offsets(stack, strides[:-2]) for strides in (a_strides, b_strides, c_strides)]
     shape = (*C.shape[-2:], A.shape[-1])
+    # Rows written in two goes must begin on a cache line, or half-filled lines go to memory twice.
+    row_at_once = C.shape[-1] * C.itemsize <= SMALL_VECTORS * LANE_BYTES
+    alignment = STREAM_ALIGNMENT if row_at_once else CACHE_LINE
     streamed = (
         out is C
         and not fresh
         and C.nbytes >= STREAMED_BYTES
-        and not any(number % LANE_BYTES for number in (out.ctypes.data, *out.strides[:-1]))
+        and not any(number % alignment for number in (out.ctypes.data, *out.strides[:-1]))
     )
     parts = min(PARTS, 1 + (A.itemsize * count * sum(map(_area, (A, B, C)))) // PARALLEL_BYTES)
 

@@ -16,7 +16,6 @@ from mmlfast.kernels._simd import (
     _I32,
     _I64,
     _UNROLL,
-    LANE_BYTES,
     _address,
     _constant,
     _counted_loop,
@@ -28,6 +27,7 @@ from mmlfast.kernels._simd import (
     _store_vector,
 )
 
+STREAM_ALIGNMENT = 16  # bytes: what numpy's large arrays have; LLVM cuts the stores to match
 SMALL_VECTORS = 2  # columns of a tile, in registers: with 8 rows 16 chains of fma, enough for two
 
 
@@ -50,7 +50,7 @@ def _stream(builder, value, address, offset):
     """Store a vector past the caches."""
     at = builder.bitcast(builder.gep(address, [_constant(offset)]), value.type.as_pointer())
     stored = builder.store(value, at)
-    stored.align = LANE_BYTES
+    stored.align = STREAM_ALIGNMENT
     stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_I32, 1)]))
 
 
@@ -64,7 +64,7 @@ def small_tile(
     A is read at a0 + i·a_row + k·a_column, B at b0 + k·b_row + j, C written at c0 + i·c_row + j.
     `rows` is a literal; `vectors`, 1 or 2, and `valid`, 1 … lanes, are chosen at run time.
     `streamed` sends whole vectors past the caches, which saves reading what is overwritten; the
-    rows of C must then begin on a multiple of LANE_BYTES.
+    rows of C must then begin on a multiple of STREAM_ALIGNMENT.
     """
     n_rows = rows.literal_value
 

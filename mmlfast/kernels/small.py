@@ -24,7 +24,7 @@ def multiply_each(A, a_at, a_strides, B, b_at, b_row, C, c_at, c_row, shape, spa
     """C_i = A_i·B_i for span[0] ≤ i < span[1]; `*_at` are the matrices' offsets; C_i overwritten.
 
     shape = (m, n, k), the same for all.  With `streamed` every row of every C_i begins on a
-    multiple of LANE_BYTES.
+    multiple of STREAM_ALIGNMENT bytes.
     """
     for i in range(span[0], span[1]):
         multiply_one(A, a_at[i], a_strides, B, b_at[i], b_row, C, c_at[i], c_row, shape, streamed)
