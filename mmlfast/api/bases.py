@@ -8,7 +8,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
-from mmlfast.api.inner_product import Array, as_real, lengths, scaled
+from mmlfast.api.inner_product import Array, as_vectors, lengths, scaled
 from mmlfast.runtime.threads import blas_for
 from mmlfast.runtime.validate import overflow
 
@@ -66,7 +66,7 @@ def change_basis(
     """
     if layout not in ("rows", "columns"):
         raise ValueError(f'layout must be "rows" or "columns"; got {layout!r}.')
-    B, vectors = _as_basis(basis, "basis"), as_real(x, "x")
+    B, vectors = _as_basis(basis, "basis"), as_vectors(x, "x")
     columns = layout == "columns" and vectors.ndim > 1
     if columns:
         vectors = vectors.swapaxes(-1, -2)
@@ -93,7 +93,7 @@ def change_basis(
 
 
 def _as_basis(B: ArrayLike, name: str) -> Array:
-    basis = as_real(B, name, ndim=2)
+    basis = as_vectors(B, name, ndim=2)
     if basis.ndim != 2 or basis.shape[0] != basis.shape[1]:
         raise ValueError(
             f"{name} must be square, a column for each vector; got shape {basis.shape}. For "
@@ -178,7 +178,7 @@ def is_independent(A: ArrayLike, *, tol: float | None = None) -> Any:
     >>> is_independent([[1.0, 0.0], [0.0, 1e-300]])
     True
     """
-    given = as_real(A, "A", ndim=2)
+    given = as_vectors(A, "A", ndim=2)
     if tol is not None and not tol >= 0:
         raise ValueError(f"tol must not be negative; got {tol!r}.")
     independent = _rank(_unit_columns(given), tol) == given.shape[-1]

@@ -10,23 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mmlfast.runtime.threads import n_threads, parallel_for
-from mmlfast.runtime.validate import base_of, readable
+from mmlfast.runtime.validate import as_real, base_of
 
 # Some 250 µs of one core's work: less than two of them are not worth a hand-over.
 PART_FLOPS = 1 << 21
 MOST_PARTS = 64
-
-
-def as_real(a: ArrayLike, name: str) -> NDArray[Any]:
-    """`a` as a float32 or float64 array; integers and halves become float64 and float32."""
-    if np.ma.is_masked(a):
-        raise ValueError(f"{name} has masked entries. Fill them first, with {name}.filled(value).")
-    array = np.asarray(a)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}.")
-    if array.dtype.newbyteorder("=") not in (np.float32, np.float64):
-        array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)
-    return readable(array)
 
 
 def as_matrices(a: ArrayLike, name: str) -> NDArray[Any]:

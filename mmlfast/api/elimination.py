@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import LinAlgWarning, get_lapack_funcs
 
 from mmlfast.api.batches import (
-    as_real,
     as_square_matrices,
     base,
     lanes_of,
@@ -22,7 +21,7 @@ from mmlfast.api.batches import (
 )
 from mmlfast.api.singularity import dependent_columns
 from mmlfast.runtime.threads import blas_for
-from mmlfast.runtime.validate import scratch
+from mmlfast.runtime.validate import as_real, scratch
 
 # Below these sizes whole groups of matrices are quicker than numpy.linalg.solve, on one thread:
 # float64 with 8 lanes n = 8 8.2×, 16 6.3×, 32 3.0×, 64 1.3×; with 4 lanes 8 5.0×, 32 2.1×, 48 1.4×;

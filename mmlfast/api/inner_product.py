@@ -11,26 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmlfast.runtime.validate import overflow
+from mmlfast.runtime.validate import as_real, overflow
 
 Array = NDArray[Any]
 
 
-def as_real(a: ArrayLike, name: str, ndim: int = 1) -> Array:
+def as_vectors(a: ArrayLike, name: str, ndim: int = 1) -> Array:
     """`a` as finite float32 or float64 numbers with at least `ndim` axes.
 
     Integers become float64 and halves float32.
     """
-    if np.ma.is_masked(a):
-        raise ValueError(f"{name} has masked entries. Fill them first, with {name}.filled(value).")
-    array = np.asarray(a)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}.")
+    array = as_real(a, name)
     if array.ndim < ndim:
         kind = {1: "a vector (1 axis)", 2: "a matrix (2 axes)"}[ndim]
         raise ValueError(f"{name} must be {kind} or a stack of them; got shape {array.shape}.")
-    half = array.dtype.kind == "f" and array.dtype.itemsize <= 4
-    array = array.astype(np.float32 if half else np.float64, copy=False)
     if not np.isfinite(array).all():
         at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(
@@ -42,7 +36,7 @@ def as_real(a: ArrayLike, name: str, ndim: int = 1) -> Array:
 
 def as_pair(x: ArrayLike, y: ArrayLike, names: tuple[str, str]) -> tuple[Array, Array]:
     """Two vectors, or stacks of them, of one dtype and of shapes that broadcast."""
-    a, b = as_real(x, names[0]), as_real(y, names[1])
+    a, b = as_vectors(x, names[0]), as_vectors(y, names[1])
     if a.shape[-1] != b.shape[-1]:
         raise ValueError(
             f"{names[0]} and {names[1]} must have vectors of one length along their last axis; got "
@@ -66,7 +60,7 @@ def factor(A: ArrayLike | None, n: int, dtype: np.dtype[Any]) -> Array | None:
     """
     if A is None:
         return None
-    given = as_real(A, "A", ndim=2)
+    given = as_vectors(A, "A", ndim=2)
     if given.shape != (n, n):
         raise ValueError(
             f"A must have shape ({n}, {n}), as the vectors have {n} numbers; got {given.shape}."

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmlfast.api.inner_product import as_real
+from mmlfast.api.inner_product import as_vectors
 from mmlfast.runtime.threads import n_threads, parallel_for
 
 METHODS = ("twice", "modified", "classical")
@@ -121,7 +121,7 @@ def gram_schmidt(
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}.")
     if dependent not in ("zero", "drop"):
         raise ValueError(f'dependent must be "zero" or "drop"; got {dependent!r}.')
-    given = as_real(A, "A", ndim=2)
+    given = as_vectors(A, "A", ndim=2)
     *stack, m, n = given.shape
     if dependent == "drop" and stack:
         raise ValueError(
@@ -177,7 +177,7 @@ def orthogonality_loss(Q: ArrayLike) -> Any:
     >>> orthogonality_loss([[1.0, 0.5, 0.0], [0.0, 1.0, 0.0]]).round(3)
     np.float64(0.75)
     """
-    given = as_real(Q, "Q", ndim=2)
+    given = as_vectors(Q, "Q", ndim=2)
     error = given.swapaxes(-1, -2) @ given
     kept = given.any(axis=-2)
     diagonal = np.arange(error.shape[-1])

@@ -17,7 +17,6 @@ Sweeps to an error of 1e-8 at damping 0.85 and 0.99, node after node: RMAT of 13
     RMAT, undirected      32    80       34   526     14    54       25    38
     blocks                86  1517       82  1478     29   130
     blocks, undirected    73   898       46   477     17    42       20    50
-
     sample:imports        23    33       16    20     13    15
     karate club           55   143       35    83     13    15        19    23
     Les Misérables        64   218       36   100     16    25        24    32

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike
 
-from mmlfast.api.inner_product import Array, as_real, embedded, factor, lengths, scaled
+from mmlfast.api.inner_product import Array, as_vectors, embedded, factor, lengths, scaled
 from mmlfast.runtime.threads import blas_for
 from mmlfast.runtime.validate import overflow
 
@@ -122,7 +122,7 @@ class Projection:
     def __init__(
         self, B: ArrayLike, A: ArrayLike | None = None, *, tol: float | None = None
     ) -> None:
-        given = as_real(B, "B")
+        given = as_vectors(B, "B")
         given = given[:, None] if given.ndim == 1 else given
         if given.ndim != 2:
             raise ValueError(
@@ -205,7 +205,7 @@ class Projection:
         return solution
 
     def _as_vectors(self, x: ArrayLike) -> Array:
-        vectors = as_real(x, "x")
+        vectors = as_vectors(x, "x")
         n = len(self.basis)
         if vectors.shape[-1] != n:
             raise ValueError(
@@ -259,12 +259,12 @@ class Projection:
         ValueError
             If P is not square, B does not fit, or a number is NaN or infinite.
         """
-        matrix = as_real(P, "P", ndim=2)
+        matrix = as_vectors(P, "P", ndim=2)
         n = len(matrix)
         if matrix.shape != (n, n):
             raise ValueError(f"P must be a square matrix; got shape {matrix.shape}.")
-        if B is not None and len(as_real(B, "B")) != n:
-            raise ValueError(f"B must have {n} rows, as P has; got {len(as_real(B, 'B'))}.")
+        if B is not None and len(as_vectors(B, "B")) != n:
+            raise ValueError(f"B must have {n} rows, as P has; got {len(as_vectors(B, 'B'))}.")
         tol = float(np.sqrt(np.finfo(matrix.dtype).eps)) if tol is None else tol
         L = factor(A, n, matrix.dtype)
         if L is not None:

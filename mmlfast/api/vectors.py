@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from mmlfast.api.inner_product import (
     Array,
     as_pair,
-    as_real,
+    as_vectors,
     directions,
     embedded,
     factor,
@@ -106,7 +106,7 @@ def norm(x: ArrayLike, A: ArrayLike | None = None, *, axis: int = -1) -> Any:
     >>> norm([[3.0, 4.0], [0.0, 2.0]], A=[[1.0, 0.0], [0.0, 4.0]])
     array([8.54400375, 4.        ])
     """
-    a = np.moveaxis(as_real(x, "x"), axis, -1)
+    a = np.moveaxis(as_vectors(x, "x"), axis, -1)
     return lengths(a, factor(A, a.shape[-1], a.dtype), "x")[()]
 
 

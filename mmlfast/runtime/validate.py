@@ -112,9 +112,15 @@ def as_numbers(a: ArrayLike, name: str) -> NDArray[Any]:
 
 def as_matrix(a: ArrayLike, name: str) -> NDArray[Any]:
     """`a` as a 2-D float32 or float64 array; integers and halves become float64 and float32."""
-    array = as_numbers(a, name)
+    array = as_real(a, name)
     if array.ndim != 2:
         raise ValueError(f"{name} must be a matrix (2 axes); got shape {array.shape}.")
+    return array
+
+
+def as_real(a: ArrayLike, name: str) -> NDArray[Any]:
+    """`a` as a float32 or float64 array; integers and halves become float64 and float32."""
+    array = as_numbers(a, name)
     if array.dtype.kind == "c":
         raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}.")
     if array.dtype.newbyteorder("=") not in (np.float32, np.float64):
