@@ -5,10 +5,10 @@
 Nothing flows on from a dangling node, so a sweep may end before them.  Nodes of a large graph are
 sorted by degree as well, for the few that most edges come from then share the caches, and rows of
 one length follow each other; they are dealt out to the blocks of a sweep like cards, so that each
-block has its share of them.  Two random graphs of 1 M nodes and 16 M edges on two threads: 16 ms
-for a sweep instead of 57, and 7 block Gauss–Seidel sweeps to an error of 1e-8 instead of 10 with
-blocks of falling degree.  A graph most of whose edges lead to a neighbouring number, as those of a
-web crawl do, keeps its own order.
+block has its share of them.  On an RMAT graph of 1 M nodes and 16 M edges a sweep takes 28 ms
+instead of 60 on one thread, 15 instead of 29 on two, and 7 block Gauss–Seidel sweeps leave an error
+of 1e-8 instead of 8e-7 with blocks of falling degree.  A graph most of whose edges lead to a
+neighbouring number, as those of a web crawl do, keeps its own order.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from mmlfast.api.distributions import Distribution, distribution, weights_of
 from mmlfast.api.graph import Graph, Orientation, as_graph
-from mmlfast.runtime.threads import n_threads
+from mmlfast.runtime.threads import config_context, n_threads
 
 # Up to so many of the largest are kept in order while all are read; numpy's selection takes four
 # times as long on a million scores, of which many are equal.
@@ -222,7 +222,9 @@ def ranked(
 ) -> PageRank:
     """`pagerank` of a Graph, without a warning."""
     damping, tol, max_iter, scale = _checked(damping, tol, max_iter, scale)
-    method, why = _chosen(method, graph)
+    threads = n_threads(n_jobs)
+    with config_context(n_threads=threads):
+        method, why = _chosen(method, graph)
     if graph.n_nodes == 0:
         nothing = np.empty(0)
         return PageRank(
@@ -233,7 +235,7 @@ def ranked(
 
     restart = distribution(personalization, graph, "personalization")
     leak = None if dangling is None else distribution(dangling, graph, "dangling")
-    walk = Walk(graph, damping, restart, leak, n_threads(n_jobs))
+    walk = Walk(graph, damping, restart, leak, threads)
     x, residuals, bound, converged = solve(
         walk, METHODS[method], _start(start, restart, graph), tol, max_iter
     )
@@ -286,7 +288,7 @@ def _chosen(method: str, graph: Graph) -> tuple[str, str]:
     if method == "cg" and not graph.is_symmetric:
         raise ValueError(
             'method="cg" requires an undirected graph: A must equal its transpose. Use '
-            '"gauss_seidel", or Graph(…, directed=False) for a list of edges.'
+            '"anderson", or Graph(…, directed=False) for a list of edges.'
         )
     return method, "as asked"
 

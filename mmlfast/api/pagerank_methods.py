@@ -9,14 +9,14 @@ that was not so.
 - Conjugate gradients, for undirected graphs: (Id − αWD⁻¹)x = b is self-adjoint and positive
   definite in ⟨a, c⟩ = Σ aᵢcᵢ/(out-weight of i).
 
-Sweeps to an error of 1e-8 at damping 0.85 and 0.99, node after node: RMAT of 131 k nodes, and
-100 k nodes in blocks of 100 with 1 % of the edges between blocks.
+Sweeps until the bound on the error is 1e-8, at damping 0.85 and 0.99: RMAT of 131 k nodes, 100 k
+nodes in blocks of 100 with 1 % of the edges between blocks, and three real graphs.
 
     graph                 power       Gauss–Seidel   Anderson    conj. gradients
-    RMAT                  20    26       14    25     10    12
-    RMAT, undirected      32    80       34   526     14    54       25    38
-    blocks                86  1517       82  1478     29   130
-    blocks, undirected    73   898       46   477     17    42       20    50
+    RMAT                  12    15       10    12     10    12
+    RMAT, undirected      33    83       46   747     19   103        23    32
+    blocks                85  1175       48   621     21    85
+    blocks, undirected    55   698       44   454     18    83        17    42
     sample:imports        23    33       16    20     13    15
     karate club           55   143       35    83     13    15        19    23
     Les Misérables        64   218       36   100     16    25        24    32

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from mmlfast.api.distributions import Distribution
 from mmlfast.api.graph import Graph
 from mmlfast.api.layout import BLOCKS, NODE_WORK, is_large
-from mmlfast.runtime.threads import parallel_for
+from mmlfast.runtime.threads import config_context, parallel_for
 
 Vector = NDArray[np.float64]
 Task = Callable[[tuple[int, int], Vector], None]
@@ -67,7 +67,8 @@ class Walk:
         dangling: Distribution | None,
         threads: int,
     ) -> None:
-        self.layout = layout = graph.layout
+        with config_context(n_threads=threads):
+            self.layout = layout = graph.layout
         self.alpha, self.threads = damping, threads
         self.arrays, self.n, self.n_linked = layout.arrays, layout.n, layout.n_linked
         self.restart = restart.moved(layout)

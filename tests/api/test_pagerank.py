@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
-from mmlfast.api import layout
+from mmlfast.api import in_edges, layout
 from mmlfast.api import pagerank as module
-from mmlfast.api import pagerank_walk as walk
 from mmlfast.api.graph import Graph
 from mmlfast.api.pagerank import largest, pagerank
 from tests import reference_pagerank as reference
@@ -22,14 +21,6 @@ from tests.reference_pagerank import random_matrix
 METHODS = ["power", "gauss_seidel", "anderson", "cg"]
 # What the dense solution itself may be wrong by.
 SOLVED = 1e-15
-
-
-@pytest.fixture(params=["one part", "many parts"])
-def cut(request, monkeypatch):
-    """Small graphs swept as a whole, or cut like large ones."""
-    if request.param == "many parts":
-        monkeypatch.setattr(layout, "SERIAL_WORK", 1)
-        monkeypatch.setattr(walk, "PART_WORK", 8)
 
 
 def assert_certified(found, W, damping, v=None, d=None, tol=1e-10):
@@ -329,3 +320,20 @@ def test_warnings_are_not_in_the_way():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pagerank(random_matrix(20, 50, 0))
+
+
+@pytest.mark.usefixtures("cut")
+def test_what_a_graph_prepares_late_heeds_n_jobs(monkeypatch):
+    asked = []
+
+    def noted(task, count, threads):
+        asked.append(threads)
+        for index in range(count):
+            task(index)
+
+    for module_with_threads in (layout, in_edges):
+        monkeypatch.setattr(module_with_threads, "parallel_for", noted)
+    graph = Graph(random_matrix(30, 90, 0, weighted=True, directed=False))
+    asked.clear()
+    pagerank(graph, n_jobs=1)
+    assert set(asked) == {1}

@@ -7,8 +7,6 @@ import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
-from mmlfast.api import layout
-from mmlfast.api import pagerank_walk as walk
 from mmlfast.api.graph import Graph
 from mmlfast.api.pagerank import largest, pagerank
 from mmlfast.api.personalized import personalized_pagerank
@@ -18,14 +16,6 @@ from tests.reference_pagerank import random_matrix
 A = np.array([[0.0, 1], [1, 0]])
 # What the dense solution itself may be wrong by.
 SOLVED = 1e-15
-
-
-@pytest.fixture(params=["one part", "many parts"])
-def cut(request, monkeypatch):
-    """Small graphs swept as a whole, or cut like large ones."""
-    if request.param == "many parts":
-        monkeypatch.setattr(layout, "SERIAL_WORK", 1)
-        monkeypatch.setattr(walk, "PART_WORK", 8)
 
 
 def test_no_nodes():

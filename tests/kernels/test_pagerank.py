@@ -245,3 +245,30 @@ def test_nodes_in_another_order(weighted):
         here, there = slice(*indptr[node : node + 2]), slice(*new[p : p + 2])
         np.testing.assert_array_equal(moved[1][there], rank[indices[here]])
         np.testing.assert_array_equal(moved[2][there], values[here])
+
+
+@pytest.mark.parametrize("name", ["divide", "mix", "take_lane", "descend"])
+def test_sums_do_not_depend_on_where_arrays_lie(name):
+    """Side by side in one buffer, in any order, or far apart: the same bits."""
+    n, rng = 3000, np.random.default_rng(0)
+    numbers = rng.random((5, n))
+
+    def total(arrays):
+        for array, values in zip(arrays, numbers, strict=True):
+            array[:] = values
+        a, b, c, d, e = arrays
+        sums = np.empty(2)
+        if name == "divide":
+            kernels.divide(a, b, c, d, (0, n), sums)
+        elif name == "mix":
+            kernels.mix(a[None], np.ones(1), b, c, d, e, (0, n), sums)
+        elif name == "descend":
+            kernels.descend(a, 0.3, b, c, d, e, (0, n), sums)
+        else:
+            kernels.take_lane(a[:, None], 0, np.arange(n), 0.7, b, c, (0, n), sums)
+        return tuple(sums[: 1 if name == "take_lane" else 2])
+
+    apart = total([np.empty(n) for _ in numbers])
+    for order in itertools.permutations(range(5)):
+        whole_buffer = np.empty(5 * n)
+        assert total([whole_buffer[k * n : (k + 1) * n] for k in order]) == apart
