@@ -203,26 +203,48 @@ def any_lane(typing_context, mask):
     return types.boolean(mask), generate
 
 
-def _llvm_call(builder, name, *vectors):
-    """llvm.`name` of vectors; llvmlite's declare_intrinsic refuses vector types."""
-    kind = vectors[0].type
-    bits = 32 if kind.element == ir.FloatType() else 64
+def _llvm_call(builder, name, *values):
+    """llvm.`name` of vectors or numbers; llvmlite's declare_intrinsic refuses vector types."""
+    kind = values[0].type
+    bits = 32 if getattr(kind, "element", kind) == ir.FloatType() else 64
+    count = f"v{kind.count}" if isinstance(kind, ir.VectorType) else ""
     function = cgutils.get_or_insert_function(
         builder.module,
-        ir.FunctionType(kind, [kind] * len(vectors)),
-        f"llvm.{name}.v{kind.count}f{bits}",
+        ir.FunctionType(kind, [kind] * len(values)),
+        f"llvm.{name}.{count}f{bits}",
     )
-    return builder.call(function, vectors)
+    return builder.call(function, values)
 
 
 @literal_intrinsic
 def sqrt(typing_context, vector):
-    """√ of every lane."""
+    """√ of every lane, or of a number."""
 
     def generate(context, builder, signature, arguments):
         return _llvm_call(builder, "sqrt", *arguments)
 
     return vector(vector), generate
+
+
+@literal_intrinsic
+def sum_lanes(typing_context, vector):
+    """The sum of the lanes, added in halves: always in the same order."""
+
+    def generate(context, builder, signature, arguments):
+        (total,) = arguments
+        count = total.type.count
+        while count > 1:
+            count //= 2
+            halves = [
+                builder.shuffle_vector(
+                    total, total, ir.Constant(ir.VectorType(ir.IntType(32), count), picked)
+                )
+                for picked in (list(range(count)), list(range(count, 2 * count)))
+            ]
+            total = builder.fadd(*halves)
+        return builder.extract_element(total, _lane(0))
+
+    return vector.dtype(vector), generate
 
 
 @literal_intrinsic
