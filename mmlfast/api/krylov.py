@@ -114,11 +114,13 @@ def leading_pairs(
     min_applications: int,
     max_applications: int,
     random_state: np.random.RandomState,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> LeadingPairs:
     """The k leading eigenpairs of C = `apply`, to residuals ‖Cv − λv‖ ≤ tol·λ for each of the k.
 
     `block` vectors are applied at a time.  The residuals are those of Rayleigh–Ritz on the basis:
     an eigenvalue's error is at most its residual, and with a gap of the order of its square.
+    `stopped` is asked after each application whether to make do with what is there.
     """
     basis = _Basis(n_features, block, max_applications)
     # Uniform numbers span as well as normal ones, in a third of the time.
@@ -131,9 +133,10 @@ def leading_pairs(
         n += 1
         with one_blas_thread:
             basis.extend(Q, CQ)
-            if n >= min_applications:
+            enough = stopped() and basis.size >= k
+            if n >= min_applications or enough:
                 residual = basis.residual(k)
-            if residual <= tol or n >= max_applications:
+            if residual <= tol or n >= max_applications or enough:
                 break
             Q = basis.next_block(CQ)
     with one_blas_thread:

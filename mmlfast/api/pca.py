@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from mmlfast.api.callbacks import CallbackSupport, FitTask, Reads
 from mmlfast.api.dimension import components_by_likelihood, components_for_share
 from mmlfast.api.gaussian import GaussianModel
 from mmlfast.api.incremental import IncrementalFit
@@ -20,7 +21,7 @@ from mmlfast.api.model_file import load_model, save_model
 from mmlfast.api.projection import project
 from mmlfast.api.scores import Scores
 from mmlfast.api.settings import SOLVERS, check_settings, options_for, route_of
-from mmlfast.api.spectrum import ROUTES, Spectrum
+from mmlfast.api.spectrum import ROUTES, Spectrum, most_reads
 from mmlfast.runtime.plan import Plan, Problem, forced_route, plan_route
 from mmlfast.runtime.progress import Progress, ProgressArgument
 from mmlfast.runtime.sources import Source
@@ -29,8 +30,8 @@ from mmlfast.runtime.validate import work_dtype
 
 
 class PCA(
-    IncrementalFit, Scores, GaussianModel, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
-    BaseEstimator,
+    CallbackSupport, IncrementalFit, Scores, GaussianModel, ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin, BaseEstimator,
 ):  # fmt: skip
     """Orthonormal directions v_i of largest variance: C v_i = λ_i v_i, C the covariance of X.
 
@@ -178,10 +179,10 @@ default="auto"
         self._forget()
         with open_input(self, X, reset=True) as source:
             check_shape(source.n_rows, source.n_features)
-            self._fit_source(source)
+            self._fit_source(source, X, y)
         return self
 
-    def _fit_source(self, source: Source) -> None:
+    def _fit_source(self, source: Source, X: Any, y: Any) -> None:
         dtype = work_dtype(source.dtype)
         k = self._requested(source.n_rows, source.n_features)
         problem = Problem(
@@ -199,23 +200,25 @@ default="auto"
                 f"{source.name} can be read only once. Pass a callable that returns a new "
                 "iterator, or use svd_solver='covariance_eigh'."
             )
-        total = None if source.n_rows is None else source.n_rows * plan.passes
-        with Progress(self.progress, total, f"PCA ({plan.route})") as shown:
-            options = options_for(self, k, dtype, problem.threads, shown.advance)
-            spectrum = ROUTES[plan.route](source, options)
-        if not spectrum.converged and self.iterated_power == "auto":
-            warnings.warn(
-                f"block Krylov stopped after {spectrum.n_passes} reads with a residual of "
-                f"{spectrum.residual:.2g}, above {options.tol:.2g}. Raise tol, ask for fewer "
-                "components, or use svd_solver='covariance_eigh'.",
-                ConvergenceWarning, stacklevel=3,
-            )  # fmt: skip
-        if source.n_rows is None:
-            # Only now is it known how many rows there were.
-            self._requested(spectrum.n_samples, source.n_features)
-        single = source.dtype in (np.float32, np.float16)
-        self._learn(spectrum, np.float32 if single else np.float64)
-        self.solver_, self.why_solver_ = plan.route, plan.reason
+        options = options_for(self, k, dtype, problem.threads)
+        with FitTask(self, most_reads(plan.route, options), X=X, y=y) as task:
+            total = None if source.n_rows is None else source.n_rows * plan.passes
+            with Progress(self.progress, total, f"PCA ({plan.route})") as shown:
+                reads = Reads(task, source, shown.advance)
+                spectrum = ROUTES[plan.route](source, options, reads)
+            if not (spectrum.converged or task.stopped) and self.iterated_power == "auto":
+                warnings.warn(
+                    f"block Krylov stopped after {spectrum.n_passes} reads with a residual of "
+                    f"{spectrum.residual:.2g}, above {options.tol:.2g}. Raise tol, ask for fewer "
+                    "components, or use svd_solver='covariance_eigh'.",
+                    ConvergenceWarning, stacklevel=3,
+                )  # fmt: skip
+            if source.n_rows is None:
+                # Only now is it known how many rows there were.
+                self._requested(spectrum.n_samples, source.n_features)
+            single = source.dtype in (np.float32, np.float16)
+            self._learn(spectrum, np.float32 if single else np.float64)
+            self.solver_, self.why_solver_ = plan.route, plan.reason
 
     def _requested(self, n_samples: int | None, n_features: int) -> int | None:
         """The integer n_components to look for; None for all, to choose from afterwards."""

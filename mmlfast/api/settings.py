@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -86,7 +85,6 @@ def options_for(
     n_components: int | None,
     dtype: np.dtype[Any],
     threads: int,
-    advance: Callable[[int], None],
 ) -> Options:
     """The settings of an estimator as a route wants them."""
     precise = pca.svd_solver == "arpack"
@@ -101,7 +99,6 @@ def options_for(
         n_components=n_components,
         standardize=pca.standardize,
         threads=threads,
-        advance=advance,
         block=n_components + pca.n_oversamples if oversampled else None,  # type: ignore[operator]
         tol=tol,
         min_applications=least,

@@ -18,6 +18,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from mmlfast.api.callbacks import Reads
 from mmlfast.api.eigen import leading_eigenpairs
 from mmlfast.api.krylov import leading_pairs
 from mmlfast.api.linalg import matmul
@@ -41,7 +42,6 @@ class Options:
     n_components: int | None  # None: all min(n, d)
     standardize: bool
     threads: int
-    advance: Callable[[int], None]
     block: int | None  # vectors of a Krylov block; None: chosen
     tol: float  # of its residuals, relative to the eigenvalue
     min_applications: int
@@ -97,11 +97,13 @@ def deviation(variances: Array) -> Array:
     return np.where(variances > 0, np.sqrt(variances), 1.0)
 
 
-def covariance_route(source: Source, options: Options) -> Spectrum:
+def covariance_route(source: Source, options: Options, reads: Reads) -> Spectrum:
     """One read: moments, then LAPACK on the d × d covariance."""
     stream = MomentStream(source.n_features, work_dtype(source.dtype))
+    reads.begin()
     for batch in batches_of(source):
-        stream.add(batch, threads=options.threads, advance=options.advance)
+        stream.add(batch, threads=options.threads, advance=reads.advance)
+    reads.end()
     require_samples(stream.n_rows, source.n_features)
     return spectrum_of_moments(
         stream.moments(), options.n_components, options.standardize, stream.dtype, overwrite=True
@@ -138,21 +140,28 @@ def spectrum_of_moments(
     )  # fmt: skip
 
 
-def krylov_route(source: Source, options: Options) -> Spectrum:
+def krylov_route(source: Source, options: Options, reads: Reads) -> Spectrum:
     """A few reads: block Krylov on the covariance operator."""
     k = options.n_components or min(source.n_rows or source.n_features, source.n_features)
     operator = CovarianceOperator(
-        source, work_dtype(source.dtype), threads=options.threads, advance=options.advance
+        source, work_dtype(source.dtype), threads=options.threads, advance=reads.advance
     )
+
+    def apply(Q: Array) -> Array:
+        reads.begin()
+        CQ = operator.apply(Q)
+        reads.end()
+        return CQ
+
     if options.standardize:
-        operator.apply(np.zeros((source.n_features, 1)))
+        apply(np.zeros((source.n_features, 1)))
         assert operator.variances is not None
         operator.scale = deviation(operator.variances)
     pairs = leading_pairs(
-        operator.apply, source.n_features, k,
+        apply, source.n_features, k,
         block=options.block or krylov_block(k, source.n_features), tol=options.tol,
         min_applications=options.min_applications, max_applications=options.max_applications,
-        random_state=options.random_state,
+        random_state=options.random_state, stopped=lambda: reads.stopped,
     )  # fmt: skip
     n = operator.n_rows
     require_samples(n, source.n_features)
@@ -171,7 +180,7 @@ def krylov_route(source: Source, options: Options) -> Spectrum:
 FEATURES_AT_A_TIME = 2048
 
 
-def dual_route(source: Source, options: Options) -> Spectrum:
+def dual_route(source: Source, options: Options, reads: Reads) -> Spectrum:
     """K = (X − μ)(X − μ)ᵀ, its eigenvectors U, and the components (X − μ)ᵀ U σ⁻¹."""
     X = source.array if source.array is not None else np.concatenate(list(source.batches()))
     n, d = X.shape
@@ -182,6 +191,7 @@ def dual_route(source: Source, options: Options) -> Spectrum:
     stream = MomentStream(n, dtype, np.zeros(n, dtype))
     spans = [slice(lo, lo + FEATURES_AT_A_TIME) for lo in range(0, d, FEATURES_AT_A_TIME)]
     total = 0.0
+    reads.begin()
     for span in spans:
         # C order whatever X has, for the same bits; about the first row, so that constant columns
         # are zero and not the rounding error of their mean.
@@ -196,7 +206,8 @@ def dual_route(source: Source, options: Options) -> Spectrum:
             block /= scale[span]
         total += float(np.einsum("ij,ij->", block, block))
         stream.add(np.ascontiguousarray(block.T, dtype=dtype), threads=options.threads)
-        options.advance(-(-n * block.shape[1] // d))
+        reads.advance(n * min(span.stop, d) // d - n * span.start // d)
+    reads.end()
     k = min(options.n_components or n, n, d)
     leading = [n - k, n - 1] if k <= n // 5 else None
     with blas_for(n):
@@ -206,9 +217,12 @@ def dual_route(source: Source, options: Options) -> Spectrum:
     rank = int(np.count_nonzero(values > float(np.finfo(dtype).eps) * n * max(values[0], EPS**2)))
     vectors = np.empty((d, k))
     weights = U[:, :rank] / np.sqrt(values[:rank])
+    reads.begin()
     for span in spans:
         block = (X[:, span].astype(np.float64, order="C") - mean[span]) / scale[span]
         vectors[span, :rank] = matmul(block.T, weights, n_jobs=options.threads)
+        reads.advance(n * min(span.stop, d) // d - n * span.start // d)
+    reads.end()
     complete_basis(vectors, rank, options.random_state)
     return Spectrum(
         n, mean, scale if options.standardize else None, values / (n - 1), vectors,
@@ -228,7 +242,7 @@ def complete_basis(V: Array, rank: int, random_state: np.random.RandomState) -> 
     V[:, rank:] = W
 
 
-def full_route(source: Source, options: Options) -> Spectrum:
+def full_route(source: Source, options: Options, reads: Reads) -> Spectrum:
     """Singular values of X − μ by QR over blocks of rows.
 
     The corner of the R of [1, X − s] is the R of the centred rows, because the first Householder
@@ -236,15 +250,16 @@ def full_route(source: Source, options: Options) -> Spectrum:
     Grigori, Hoemmen and Langou, SIAM J. Sci. Comput. 34(1), 2012, with one column more).
     """
     with blas_for(source.n_features):
-        return _full_route(source, options)
+        return _full_route(source, options, reads)
 
 
-def _full_route(source: Source, options: Options) -> Spectrum:
+def _full_route(source: Source, options: Options, reads: Reads) -> Spectrum:
     d = source.n_features
     R = np.empty((0, d + 1))
     shift: Array | None = None
     n = 0
     rows = max(4 * d, 1024)
+    reads.begin()
     for batch in in_multiples(source.batches(), rows):
         for lo in range(0, len(batch), rows):
             block = batch[lo : lo + rows].astype(np.float64)
@@ -255,7 +270,8 @@ def _full_route(source: Source, options: Options) -> Spectrum:
             R = scipy.linalg.qr(stacked, mode="r", overwrite_a=True, check_finite=False)[0]
             R = R[: d + 1]
             n += len(block)
-            options.advance(len(block))
+            reads.advance(len(block))
+    reads.end()
     require_samples(n, d)
     assert shift is not None
     mean = shift + R[0, 1:] / R[0, 0]
@@ -278,7 +294,14 @@ def _full_route(source: Source, options: Options) -> Spectrum:
     )
 
 
-ROUTES: dict[str, Callable[[Source, Options], Spectrum]] = {
+def most_reads(route: str, options: Options) -> int:
+    """How often a route reads its source at the most."""
+    if route == "krylov":
+        return options.max_applications + options.standardize
+    return {"covariance_eigh": 1, "dual": 2, "full": 1}[route]
+
+
+ROUTES: dict[str, Callable[[Source, Options, Reads], Spectrum]] = {
     "covariance_eigh": covariance_route,
     "krylov": krylov_route,
     "dual": dual_route,

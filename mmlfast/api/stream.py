@@ -92,7 +92,10 @@ class MomentStream:
         """
         X = readable(X)
         if self._shift is None:
+            given = len(X)
             X, weights = self._hold_first_rows(X, weights)
+            if held := given - len(X):
+                advance(held)
         if self._shift is not None:
             self._take(X, weights, threads, advance)
 
