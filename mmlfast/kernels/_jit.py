@@ -55,8 +55,14 @@ def ordered_kernel(function: Callable[..., Any]) -> Any:
     return _compile_lazily(function, ORDERED)
 
 
-def _compile_lazily(function: Callable[..., Any], fastmath: set[str]) -> Any:
-    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
+def inlined_kernel(function: Callable[..., Any]) -> Any:
+    """An ordered kernel whose code goes wherever it is called, its fast-math set with it."""
+    return _compile_lazily(function, ORDERED, forceinline=True)
+
+
+def _compile_lazily(function: Callable[..., Any], fastmath: set[str], **options: bool) -> Any:
+    compiled = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath, **options)
+    dispatcher = compiled(function)
     dispatcher._cache = _KernelCache(function)
     return dispatcher
 

@@ -22,7 +22,14 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import models, register_model
 
 from mmlfast.kernels._jit import literal_intrinsic
-from mmlfast.kernels._simd import _address, _lanes, _load_vector, _splat, _store_vector
+from mmlfast.kernels._simd import (
+    _address,
+    _element_bytes,
+    _lanes,
+    _load_vector,
+    _splat,
+    _store_vector,
+)
 
 
 class Vector(types.Type):
@@ -128,6 +135,58 @@ def write(typing_context, array, offset, vector):
     return types.void(array, types.intp, Vector(array.dtype)), generate
 
 
+def _first_lanes(builder, kind, count):
+    """True in the lanes below `count`."""
+    numbers = ir.Constant(ir.VectorType(ir.IntType(64), kind.count), list(range(kind.count)))
+    return builder.icmp_signed("<", numbers, _splat(builder, numbers.type, count))
+
+
+def _masked(builder, verb, result, kind, *arguments):
+    """llvm.masked.load or store: memory of lanes that are masked out is not touched."""
+    function = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(result, [value.type for value in arguments]),
+        f"llvm.masked.{verb}.v{kind.count}f{8 * _element_bytes(kind.element)}.p0",
+    )
+    return builder.call(function, arguments)
+
+
+def _masked_address(context, builder, array_type, array, offset):
+    """Address and alignment as the masked intrinsics take them."""
+    kind = _floats(array_type.dtype)
+    at = _address(context, builder, array_type, array, offset)
+    align = ir.Constant(ir.IntType(32), _element_bytes(kind.element))
+    return builder.bitcast(at, kind.as_pointer()), align
+
+
+@literal_intrinsic
+def read_first(typing_context, array, offset, count):
+    """The vector array.flat[offset : offset + count], 0 in the lanes from `count` on."""
+
+    def generate(context, builder, signature, arguments):
+        a, offset, count = arguments
+        kind = _floats(array.dtype)
+        at = _masked_address(context, builder, array, a, offset)
+        mask, zeros = _first_lanes(builder, kind, count), ir.Constant(kind, [0.0] * kind.count)
+        return _masked(builder, "load", kind, kind, *at, mask, zeros)
+
+    return Vector(array.dtype)(array, types.intp, types.intp), generate
+
+
+@literal_intrinsic
+def write_first(typing_context, array, offset, count, vector):
+    """array.flat[offset : offset + count] = the first `count` lanes of vector."""
+
+    def generate(context, builder, signature, arguments):
+        a, offset, count, values = arguments
+        at = _masked_address(context, builder, array, a, offset)
+        mask = _first_lanes(builder, values.type, count)
+        _masked(builder, "store", ir.VoidType(), values.type, values, *at, mask)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, Vector(array.dtype)), generate
+
+
 @literal_intrinsic
 def read_apart(typing_context, array, offset, stride):
     """The vector of array.flat[offset + l·stride] for l < lanes."""
@@ -180,6 +239,28 @@ def select(typing_context, mask, a, b):
         return builder.select(condition, *chosen)
 
     return Vector(mask.dtype)(mask, a, b), generate
+
+
+def _extreme(sign, doc):
+    """a, unless b is on its `sign` side; one instruction on x86."""
+
+    @literal_intrinsic
+    def function(typing_context, a, b):
+        dtype = next(kind.dtype for kind in (a, b) if isinstance(kind, Vector))
+
+        def generate(context, builder, signature, arguments):
+            pairs = zip(arguments, (a, b), strict=True)
+            a_, b_ = (_as_vector(context, builder, *pair, dtype) for pair in pairs)
+            return builder.select(builder.fcmp_ordered(sign, a_, b_), b_, a_)
+
+        return Vector(dtype)(a, b), generate
+
+    function.__doc__ = doc
+    return function
+
+
+maximum = _extreme("<", "The larger of a and b, a where either is NaN: a bound b lets NaN pass.")
+minimum = _extreme(">", "The smaller of a and b, a where either is NaN: a bound b lets NaN pass.")
 
 
 @literal_intrinsic
