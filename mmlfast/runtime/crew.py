@@ -37,17 +37,17 @@ class Crew:
 
         # Two threads on one CPU would take turns at waiting for each other.
         self._work, self._threads = work, min(threads, available_cpus())
-        self._control = aligned(CONTROL, np.int64, zero=True)
+        self.control = aligned(CONTROL, np.int64, zero=True)
         self._awake = False
 
     def section(self, what: int, n_parts: int) -> None:
         """Do all parts of a section, by the helpers that are awake or else by the pool's."""
         from mmlfast.kernels.crew import all_done, open_section
 
-        open_section(self._control, what, n_parts)
+        open_section(self.control, what, n_parts)
         threads = 1 if self._awake else min(self._threads, n_parts)
-        run_everywhere(lambda _: self._work(self._control, 1), threads)
-        while not all_done(self._control, n_parts, PATIENCE):
+        run_everywhere(lambda _: self._work(self.control, 1), threads)
+        while not all_done(self.control, n_parts, PATIENCE):
             time.sleep(0)
 
     def lead(self, body: Callable[[], Result]) -> Result:
@@ -63,9 +63,9 @@ class Crew:
             try:
                 results.append(body())
             finally:
-                self._control[STOP] = 1
+                self.control[STOP] = 1
 
-        self._control[STOP] = 0
+        self.control[STOP] = 0
         self._awake = True
         try:
             run_everywhere(member, self._threads)
@@ -76,6 +76,6 @@ class Crew:
     def _help(self) -> None:
         from mmlfast.kernels.crew import STOP
 
-        while not self._control[STOP]:
-            self._work(self._control, PATIENCE)
+        while not self.control[STOP]:
+            self._work(self.control, PATIENCE)
             time.sleep(REST)

@@ -40,6 +40,16 @@ class _Alias:
         }
 
 
+def bytes_of(X: NDArray[Any]) -> NDArray[np.uint8]:
+    """The base address of a C-contiguous array as bytes, for kernels that take any dtype.
+
+    Its length says nothing; X must live as long as it.
+    """
+    base = _Alias(X, np.dtype(np.uint8))
+    base.__array_interface__["shape"] = (8,)
+    return np.asarray(base)
+
+
 def base_of(X: NDArray[Any]) -> tuple[NDArray[Any], Strides]:
     """The base address of an array as a 1-D array, and its strides, one for each axis.
 

@@ -1,0 +1,158 @@
+"""Where the layers of a network lie in flat arrays: the table that the kernels read.
+
+The parameters are one array [W₀ | b₀ | W₁ | b₁ | …], W_l of IN_ROWS rows, OUT_STRIDE numbers apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlfast.kernels import layers as of
+from mmlfast.kernels._simd import LANE_BYTES, TILE_ROWS, TILE_VECTORS
+from mmlfast.kernels.activations import NOT_KEPT
+from mmlfast.kernels.backprop import (
+    BACK,
+    FORWARD,
+    GATHER,
+    GRADIENT,
+    HEAD,
+    MILLION,
+    PLACES,
+    SEED,
+    TARGETS,
+    UPDATE,
+    UPDATED,
+    VALID,
+    WEIGHTS,
+)
+from mmlfast.runtime.validate import aligned
+
+# Wider layers keep an odd number of vectors between rows: with 4 KiB between them the rows of a
+# panel share one set of the cache, 1024-wide layers then ran at a third of the speed.
+NARROW = 3
+
+
+def _up(n: int, multiple: int) -> int:
+    return -(-n // multiple) * multiple
+
+
+def rows_of(n: int, dtype: np.dtype[Any]) -> int:
+    """Rows that a matrix with a row for each of n units has: whole vectors and whole tiles."""
+    return max(_up(n, LANE_BYTES // dtype.itemsize), _up(n, TILE_ROWS))
+
+
+def stride_of(n: int, dtype: np.dtype[Any]) -> int:
+    """Numbers from row to row of a matrix with a column for each of n units."""
+    lanes = LANE_BYTES // dtype.itemsize
+    vectors = _up(rows_of(n, dtype), lanes) // lanes
+    return (vectors | 1 if vectors > NARROW else vectors) * lanes
+
+
+def table_of_layers(sizes: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[NDArray[np.int64], int]:
+    """(table, size of the flat parameters) of a network; its workspace is still to be placed."""
+    table = np.zeros((len(sizes) - 1, of.FIELDS), np.int64)
+    place = 0
+    for layer, n_in, n_out in zip(table, sizes, sizes[1:], strict=False):
+        layer[of.N_IN], layer[of.N_OUT] = n_in, n_out
+        layer[of.IN_STRIDE], layer[of.OUT_STRIDE] = stride_of(n_in, dtype), stride_of(n_out, dtype)
+        layer[of.IN_ROWS] = rows_of(n_in, dtype)
+        layer[of.W] = place
+        layer[of.B] = place + layer[of.IN_ROWS] * layer[of.OUT_STRIDE]
+        place = layer[of.B] + layer[of.OUT_STRIDE]
+    return table, int(place)
+
+
+def passes(table: NDArray[np.int64], size: int, dtype: np.dtype[Any], *, inputs: bool) -> Passes:
+    """What is done forward, back (with `inputs` down to ∂loss/∂X), and to update `size` parameters.
+
+    Each an array of rows (section, parts).
+    """
+    width = TILE_VECTORS * (LANE_BYTES // dtype.itemsize)
+    n_in, n_out = table[:, of.N_IN].tolist(), table[:, of.N_OUT].tolist()
+    forward = [(GATHER, 0)] + [(FORWARD + k, -(-n // width)) for k, n in enumerate(n_out)]
+    back = []
+    for k in reversed(range(len(table))):
+        if k > 0 or inputs:
+            back.append((BACK + k, -(-n_in[k] // width)))
+        back.append((GRADIENT + k, -(-n_in[k] // of.ROWS)))
+    update = [(UPDATE, -(-size // UPDATED))]
+    return Passes(*(np.array(sections, np.int64) for sections in (forward, back, update)))
+
+
+class Passes(NamedTuple):
+    """The sections of a pass, in order."""
+
+    forward: NDArray[np.int64]
+    back: NDArray[np.int64]
+    update: NDArray[np.int64]
+
+
+class Workspace:
+    """Room for the activations, Δ and slopes of up to `rows` samples at once.
+
+    Parameters
+    ----------
+    table : ndarray of int64
+        Of the network, copied; activations filled in.
+    rows : int
+    dtype : dtype
+    keep_slopes : list of bool
+        For each layer, whether its slopes cannot be told from its values.
+    backward : bool
+        Whether there is to be a backward pass.
+    head : int
+        Kind of output.
+    """
+
+    def __init__(
+        self, table: NDArray[np.int64], rows: int, dtype: np.dtype[Any], keep_slopes: list[bool],
+        backward: bool, head: int,
+    ) -> None:  # fmt: skip
+        self.rows = rows
+        self.layers = table.copy()
+        self.places = np.zeros(PLACES, np.int64)
+        self._end = 0
+        height = _up(rows, TILE_ROWS)
+        self.layers[0, of.INPUT] = self._take(height * int(table[0, of.IN_STRIDE]))
+        self.layers[0, of.IN_DELTA] = self._take(height * int(table[0, of.IN_STRIDE]))
+        for i, layer in enumerate(self.layers):
+            size = height * int(layer[of.OUT_STRIDE])
+            layer[of.OUTPUT] = self._take(size)
+            layer[of.OUT_DELTA] = self._take(size)
+            layer[of.SLOPE] = self._take(size) if keep_slopes[i] else NOT_KEPT
+            if i > 0:
+                layer[of.INPUT] = self.layers[i - 1, of.OUTPUT]
+                layer[of.IN_DELTA] = self.layers[i - 1, of.OUT_DELTA]
+            if backward:
+                out_rows = rows_of(int(layer[of.N_OUT]), dtype)
+                layer[of.PANELS] = self._take(out_rows * int(layer[of.IN_ROWS]))
+        last = self.layers[-1]
+        width = int(last[of.OUT_STRIDE])
+        self.places[HEAD] = head
+        self.places[TARGETS] = self._take(height * width)
+        self.places[WEIGHTS] = self._take(_up(height, LANE_BYTES // dtype.itemsize))
+        self.places[VALID] = self._take(width)
+        self.work = aligned(self._end, dtype, zero=True)
+        beyond = self.work[self.places[VALID] :][int(last[of.N_OUT]) : width]
+        beyond.fill(-np.inf)
+
+    def _take(self, size: int) -> int:
+        place, self._end = self._end, self._end + size
+        return place
+
+    def drop_out(self, shares: list[float], seed: int) -> None:
+        """Let units of layer l drop out with probability shares[l]."""
+        self.layers[: len(shares), of.DROPOUT] = [round(share * MILLION) for share in shares]
+        self.places[SEED] = seed
+
+    def rows_at(self, place: int, n: int, layer: int, count: int) -> NDArray[Any]:
+        """The first `count` rows of a matrix of n columns in `work`, laid out as `layer`'s output.
+
+        layer −1 is the input.
+        """
+        where = (0, of.IN_STRIDE) if layer < 0 else (layer, of.OUT_STRIDE)
+        stride = int(self.layers[where])
+        return self.work[place : place + count * stride].reshape(count, stride)[:, :n]
