@@ -38,7 +38,22 @@ def open_input(estimator: Any, X: Any, *, reset: bool) -> Iterator[Source]:
             from sklearn.utils.validation import validate_data
 
             validate_data(estimator, X, reset=False, skip_check_array=True)
+        else:
+            _check_names(estimator, source)
         yield source
+
+
+def _check_names(estimator: Any, source: Source) -> None:
+    known = getattr(estimator, "feature_names_in_", None)
+    if known is None or source.feature_names is None or list(known) == source.feature_names:
+        return
+    pairs = zip(source.feature_names, known, strict=False)
+    different = [f"column {i} is {a!r}, not {b!r}" for i, (a, b) in enumerate(pairs) if a != b]
+    what = different[0] if different else f"there are {len(source.feature_names)} columns"
+    raise ValueError(
+        f"The feature names should match those that were passed during fit: of {source.name} "
+        f"{what}. Give it the same columns in the same order."
+    )
 
 
 def check_features(estimator: Any, source: Source) -> None:

@@ -6,7 +6,7 @@ none, are read as floats, with NaN for what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,9 +20,12 @@ from mmlfast.runtime.sources import Source, batch_rows, readable_dtype
 
 __all__ = [
     "ArrowLayout",
+    "column_values",
     "open_arrow_stream",
     "open_arrow_table",
     "open_parquet",
+    "parquet_column",
+    "parquet_names",
     "require_pyarrow",
     "told_of",
 ]
@@ -66,11 +69,12 @@ def open_arrow_stream(data: Any, name: str) -> Source:
     )
 
 
-def open_parquet(path: Path) -> Source:
+def open_parquet(path: Path, *, without: Collection[str] = ()) -> Source:
     """The columns of a `.parquet` file, or of all those in a folder, in the order of their names.
 
     One column of fixed-size lists is a matrix by itself.  The columns in which pandas keeps an
-    index are left out.  A record batch is decoded at a time; the files are mapped.
+    index are left out, and those named in `without`.  A record batch is decoded at a time; the
+    files are mapped.
     """
     require_pyarrow(str(path))
     from pyarrow.parquet import ParquetFile
@@ -81,7 +85,7 @@ def open_parquet(path: Path) -> Source:
     n_rows = 0
     for file in files:
         with told_of(file, "Parquet"), ParquetFile(file) as opened:
-            layout = ArrowLayout(opened.schema_arrow, str(file))
+            layout = ArrowLayout(opened.schema_arrow, str(file), without)
             first = first or layout
             first.require_alike(layout)
             dtypes.add(common_dtype(layout.columns(partial(_may_miss, opened.metadata)), str(file)))
@@ -109,13 +113,49 @@ def open_parquet(path: Path) -> Source:
     )
 
 
+def parquet_names(path: Path) -> list[str]:
+    """The names of all columns of a `.parquet` file, or of the first one in a folder."""
+    require_pyarrow(str(path))
+    from pyarrow.parquet import read_schema
+
+    file = _parquet_files(path)[0]
+    with told_of(file, "Parquet"):
+        names: list[str] = read_schema(file).names
+    return names
+
+
+def parquet_column(path: Path, column: str) -> np.ndarray:
+    """One column of a `.parquet` file, or of all those in a folder, whatever it holds."""
+    require_pyarrow(str(path))
+    from pyarrow.parquet import ParquetFile
+
+    parts = []
+    for file in _parquet_files(path):
+        with told_of(file, "Parquet"), ParquetFile(file) as opened:
+            if column not in opened.schema_arrow.names:
+                raise ValueError(f"{file} has no column {column!r}; other files of {path} have it.")
+            parts.append(column_values(opened.read([column]).column(0)))
+    return np.concatenate(parts)
+
+
+def column_values(column: Any) -> np.ndarray:
+    """A chunked Arrow column as numpy has it: text and what is missing as objects."""
+    from pyarrow import types
+
+    if types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    values: np.ndarray = column.to_numpy()
+    return values
+
+
 class ArrowLayout:
     """Where in record batches of a schema the columns of the matrix lie."""
 
-    def __init__(self, schema: Any, name: str) -> None:
+    def __init__(self, schema: Any, name: str, without: Collection[str] = ()) -> None:
         from pyarrow import types
 
-        stored = (schema.pandas_metadata or {}).get("index_columns", ())
+        stored = {*(str(c) for c in (schema.pandas_metadata or {}).get("index_columns", ()))}
+        stored.update(without)
         self.name = name
         self.positions = [i for i, column in enumerate(schema.names) if column not in stored]
         self.fields = [schema.field(i) for i in self.positions]

@@ -3,58 +3,94 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mmlfast.runtime.arrays import starts_with
-from mmlfast.runtime.arrow import ArrowLayout, require_pyarrow, told_of
+from mmlfast.runtime.arrow import ArrowLayout, column_values, require_pyarrow, told_of
 from mmlfast.runtime.sources import Source
 
-__all__ = ["open_csv"]
+__all__ = ["csv_column", "csv_names", "open_csv"]
 
 # A number and its separator take two bytes or more, so a block makes 16 MiB of float64 at most.
 _BLOCK_BYTES = 4 << 20
 
 
-def open_csv(path: Path) -> Source:
+class _Text:
+    """A file of separated cells: its names, and how Arrow is to read it."""
+
+    def __init__(self, path: Path) -> None:
+        self._pa = require_pyarrow(str(path))
+        import pyarrow.csv as pa_csv
+
+        self._csv, self._path = pa_csv, path
+        self.missing = frozenset(pa_csv.ConvertOptions().null_values)
+        with told_of(path, "CSV"):
+            self._head, self._is_all = _first_line(path)
+            delimiter = "\t" if ".tsv" in path.name.lower() else ","
+            cells = _cells(self._head, delimiter)
+            self.has_header = not all(_is_number(cell, self.missing) for cell in cells)
+            self._options = {
+                "read_options": pa_csv.ReadOptions(
+                    block_size=max(_BLOCK_BYTES, 4 * len(self._head)),
+                    autogenerate_column_names=not self.has_header,
+                ),
+                "parse_options": pa_csv.ParseOptions(delimiter=delimiter),
+            }
+            with self.open() as reader:
+                self.names: list[str] = reader.schema.names
+
+    def open(self, **convert: Any) -> Any:
+        """A reader of record batches, with Arrow's ConvertOptions."""
+        # A file of one line without an end is empty to Arrow.
+        whole = self._pa.BufferReader(f"{self._head}\n".encode()) if self._is_all else self._path
+        options = self._csv.ConvertOptions(**convert)
+        return self._csv.open_csv(whole, convert_options=options, **self._options)
+
+
+def csv_names(path: Path) -> list[str]:
+    """The names of the columns; none where the first line is data."""
+    text = _Text(path)
+    return text.names if text.has_header else []
+
+
+def csv_column(path: Path, column: str) -> np.ndarray:
+    """One column by its name, as numbers if all its cells are numbers, else as text."""
+    text = _Text(path)
+    with told_of(path, "CSV"):
+        cells = text.open(include_columns=[column], column_types={column: "string"}).read_all()
+        try:
+            return column_values(cells.column(0).cast("int64"))
+        except ValueError:
+            pass
+        try:
+            return column_values(cells.column(0).cast("float64"))
+        except ValueError:
+            return column_values(cells.column(0))
+
+
+def open_csv(path: Path, *, without: Collection[str] = ()) -> Source:
     """The columns of a `.csv` file (`.tsv`: separated by tabs; `.gz`: compressed), as float64.
 
-    A first line of numbers is data, any other is the header.
+    A first line of numbers is data, any other is the header; columns in `without` are left out.
     """
     pa = require_pyarrow(str(path))
-    import pyarrow.csv as pa_csv
-
-    missing = frozenset(pa_csv.ConvertOptions().null_values)
-    with told_of(path, "CSV"):
-        head, is_all = _first_line(path)
-        delimiter = "\t" if ".tsv" in path.name.lower() else ","
-        header = not all(_is_number(cell, missing) for cell in _cells(head, delimiter))
-        options = {
-            "read_options": pa_csv.ReadOptions(
-                block_size=max(_BLOCK_BYTES, 4 * len(head)), autogenerate_column_names=not header
-            ),
-            "parse_options": pa_csv.ParseOptions(delimiter=delimiter),
-        }
-
-        def open_typed(**more: Any) -> Any:
-            # A file of one line without an end is empty to Arrow.
-            file = pa.BufferReader(f"{head}\n".encode()) if is_all else path
-            return pa_csv.open_csv(file, **options, **more)
-
-        with open_typed() as reader:
-            names = reader.schema.names
+    whole = _Text(path)
+    names = [name for name in whole.names if name not in without]
     layout = ArrowLayout(pa.schema([(name, pa.float64()) for name in names]), str(path))
     dtype = np.dtype(np.float64)
 
     def open_as(kind: Any) -> Any:
         # One type for all: a guess from the first block would not hold for later ones.
-        convert = pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, kind), strings_can_be_null=True, check_utf8=False
-        )
-        return open_typed(convert_options=convert)
+        # Only where some are left out, for a file may have a name twice.
+        kept = {"include_columns": names} if without else {}
+        return whole.open(
+            column_types=dict.fromkeys(names, kind), strings_can_be_null=True, check_utf8=False,
+            **kept,
+        )  # fmt: skip
 
     def read() -> Iterator[np.ndarray]:
         done = 0
@@ -67,7 +103,7 @@ def open_csv(path: Path) -> Source:
             text = None
             if "conversion error" in str(error):
                 with open_as(pa.binary()) as reader:
-                    text = _first_text(reader, done, missing)
+                    text = _first_text(reader, done, whole.missing)
             if text is None:
                 raise
             row, column, value = text
@@ -84,7 +120,7 @@ def open_csv(path: Path) -> Source:
         n_rows=None,
         n_features=layout.n_features,
         dtype=dtype,
-        feature_names=names if header else None,
+        feature_names=names if whole.has_header else None,
     )
 
 
