@@ -42,7 +42,7 @@ except ImportError:  # scikit-learn < 1.9
     class CallbackSupport:
         """Nothing: this scikit-learn has no callbacks."""
 
-    _tear_down: Callable[[Any], None] | None = None
+    _tear_down: Any = None
 else:
 
     class CallbackSupport(CallbackSupportMixin):  # type: ignore[no-redef]
@@ -60,7 +60,7 @@ class FitTask:
 
     Parameters
     ----------
-    estimator : CallbackSupport
+    estimator : CallbackSupport or None
         The task is silent unless callbacks were set on it, or on a pipeline or search around it.
     steps : int or None
         The most subtasks there can be; None if that is not known.
@@ -76,7 +76,7 @@ class FitTask:
         Whether a callback has asked to stop, whichever subtask it answered to.
     """
 
-    __slots__ = ("_contexts", "_data", "_estimator", "_steps", "listening", "stopped")
+    __slots__ = ("_contexts", "_data", "_estimator", "_silent", "_steps", "listening", "stopped")
 
     def __init__(
         self,
@@ -88,6 +88,7 @@ class FitTask:
         sample_weight: Any = None,
     ) -> None:
         self._estimator, self._steps = estimator, steps
+        self._silent = estimator is None or _tear_down is None
         self._data = {
             "X": _array_like(X),
             "y": _array_like(y),
@@ -97,7 +98,7 @@ class FitTask:
         self.listening = self.stopped = False
 
     def __enter__(self) -> Self:
-        if _tear_down is None:
+        if self._silent:
             return self
         try:
             context = self._estimator._init_callback_context(max_subtasks=self._steps)
@@ -116,7 +117,7 @@ class FitTask:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if _tear_down is None:
+        if self._silent:
             return
         try:
             if self.listening and kind is None:

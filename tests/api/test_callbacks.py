@@ -120,6 +120,8 @@ def test_without_callbacks_nobody_is_told_and_with_them_the_bits_are_the_same():
         task.begin("more subtasks than were promised")
         assert task.end(lambda: pytest.fail("asked for attributes nobody wants")) is False
     assert not task.listening
+    with FitTask(None, 0) as task:
+        assert task.end() is task.listening is False
     assert {name for name in silent.__dict__ if name.startswith("_")} == {"_floor"}
     assert {name for name in heard.__dict__ if name.startswith("_")} == {"_floor", "_skl_callbacks"}
 
