@@ -236,7 +236,7 @@ class Network:
     def _output(self, network: Data, room: Workspace, rows: int) -> None:
         losses.output(
             HEADS[self.head], room.layers[-1], self.parameters, room.work,
-            room.places[backprop.VALID], rows,
+            room.places[backprop.BLOCK], rows,
         )  # fmt: skip
 
     def predict(self, X: Any, *, n_jobs: int | None = None) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from mmlfast.kernels._simd import LANE_BYTES, TILE_ROWS, TILE_VECTORS
 from mmlfast.kernels.activations import NOT_KEPT
 from mmlfast.kernels.backprop import (
     BACK,
+    BLOCK,
     FORWARD,
     GATHER,
     GRADIENT,
@@ -25,7 +26,6 @@ from mmlfast.kernels.backprop import (
     TARGETS,
     UPDATE,
     UPDATED,
-    VALID,
     WEIGHTS,
 )
 from mmlfast.runtime.validate import aligned
@@ -115,7 +115,9 @@ class Workspace:
         self.layers = table.copy()
         self.places = np.zeros(PLACES, np.int64)
         self._end = 0
-        height = _up(rows, TILE_ROWS)
+        lanes = LANE_BYTES // dtype.itemsize
+        # Outputs are worked on in blocks of `lanes` samples, the last of which may reach beyond.
+        height = _up(_up(rows, TILE_ROWS), lanes)
         self.layers[0, of.INPUT] = self._take(height * int(table[0, of.IN_STRIDE]))
         self.layers[0, of.IN_DELTA] = self._take(height * int(table[0, of.IN_STRIDE]))
         for i, layer in enumerate(self.layers):
@@ -129,15 +131,12 @@ class Workspace:
             if backward:
                 out_rows = rows_of(int(layer[of.N_OUT]), dtype)
                 layer[of.PANELS] = self._take(out_rows * int(layer[of.IN_ROWS]))
-        last = self.layers[-1]
-        width = int(last[of.OUT_STRIDE])
+        n_out = int(self.layers[-1, of.N_OUT])
         self.places[HEAD] = head
-        self.places[TARGETS] = self._take(height * width)
-        self.places[WEIGHTS] = self._take(_up(height, LANE_BYTES // dtype.itemsize))
-        self.places[VALID] = self._take(width)
+        self.places[TARGETS] = self._take(height * n_out)
+        self.places[WEIGHTS] = self._take(height)
+        self.places[BLOCK] = self._take(_up(n_out, lanes) * lanes)
         self.work = aligned(self._end, dtype, zero=True)
-        beyond = self.work[self.places[VALID] :][int(last[of.N_OUT]) : width]
-        beyond.fill(-np.inf)
 
     def _take(self, size: int) -> int:
         place, self._end = self._end, self._end + size

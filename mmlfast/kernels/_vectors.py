@@ -29,6 +29,7 @@ from mmlfast.kernels._simd import (
     _load_vector,
     _splat,
     _store_vector,
+    _to_float,
 )
 
 
@@ -122,6 +123,22 @@ def read(typing_context, array, offset):
         return _load_vector(builder, at, _floats(array.dtype))
 
     return Vector(array.dtype)(array, types.intp), generate
+
+
+@literal_intrinsic
+def read_as(typing_context, array, offset, like):
+    """As many numbers from array.flat[offset] on as a Vector of `like`'s dtype has, as such a one.
+
+    uint16 is read as float16.
+    """
+
+    def generate(context, builder, signature, arguments):
+        at = _address(context, builder, array, *arguments[:2])
+        kind = _floats(like.dtype)
+        stored = ir.VectorType(context.get_data_type(array.dtype), kind.count)
+        return _to_float(builder, _load_vector(builder, at, stored), array.dtype, kind)
+
+    return Vector(like.dtype)(array, types.intp, like), generate
 
 
 @literal_intrinsic

@@ -12,7 +12,7 @@ A network is a tuple (layers, parameters, gradient, first, second, work, places)
     layers      table of int64, a row for each layer: `layers`
     parameters  W and b of all layers, padded, flat; gradient and the optimiser's state lie alike
     work        activations, Δ, slopes and panels of W, as the table says
-    places      head, targets, weights and the padding's −Inf in work, seed of the dropout
+    places      head, targets, weights and a block of outputs in work, seed of the dropout
 
 A pass is a list of sections, made where the layers are laid out.  Data is a tuple (X, kind, starts,
 indices, Y, weight, order): `samples`.
@@ -24,7 +24,7 @@ import numpy as np
 
 from mmlfast.kernels import layers as of
 from mmlfast.kernels._jit import ordered_kernel
-from mmlfast.kernels._simd import TILE_ROWS
+from mmlfast.kernels._simd import TILE_ROWS, lanes
 from mmlfast.kernels.activations import activate, drop_out, mix, through
 from mmlfast.kernels.crew import WHAT as SECTION
 from mmlfast.kernels.crew import all_done, finish, open_section, opened, take
@@ -33,7 +33,7 @@ from mmlfast.kernels.losses import loss
 from mmlfast.kernels.optimizers import ADAM, update
 from mmlfast.kernels.samples import gather_inputs, gather_targets
 
-HEAD, TARGETS, WEIGHTS, VALID, SEED, PLACES = range(6)
+HEAD, TARGETS, WEIGHTS, BLOCK, SEED, PLACES = range(6)
 
 # Sections: a phase and, where it has one, a layer.
 GATHER, FORWARD, BACK, GRADIENT, UPDATE = (phase * 4096 for phase in range(5))
@@ -160,11 +160,14 @@ def find_loss(network, data, batch):
     _, _, _, _, Y, weight, order = data
     layer, rows = layers[-1], _rows_of(batch)
     chosen = order[batch[FIRST] : batch[FIRST] + batch[COUNT]]
+    stop = blocks(rows, lanes(work)) * lanes(work)
     total = gather_targets(
-        Y, weight, chosen, rows, work, places[TARGETS], layer[of.OUT_STRIDE], places[WEIGHTS]
+        Y, weight, chosen, stop, work, places[TARGETS], places[WEIGHTS]
     )
-    where = (places[TARGETS], places[WEIGHTS], places[VALID])
-    return loss(places[HEAD], layer, parameters, work, where, rows), total
+    value = loss(
+        places[HEAD], layer, parameters, work, places[TARGETS], places[WEIGHTS], places[BLOCK], rows
+    )
+    return value, total
 
 
 @ordered_kernel

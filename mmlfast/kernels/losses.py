@@ -1,12 +1,17 @@
-"""Output units, their loss and its derivative, over padded rows.
+"""Output units, their loss and its derivative.
 
     identity   a = z            ℓ = ½ Σⱼ (aⱼ − yⱼ)²
     logistic   a = 1/(1 + e⁻ᶻ)  ℓ = Σⱼ log(1 + e^zⱼ) − yⱼ zⱼ
     softmax    aⱼ = e^zⱼ/Σ e^z  ℓ = Σⱼ yⱼ (log Σ e^z − zⱼ)
-    exponential a = eᶻ          ℓ = Σⱼ yⱼ log yⱼ − yⱼ zⱼ − yⱼ + aⱼ
+    poisson    a = eᶻ           ℓ = Σⱼ yⱼ log yⱼ − yⱼ zⱼ − yⱼ + aⱼ
 
 Each is the canonical pair of output and loss, so that ∂ℓ/∂z = a − y.  Losses are formed from z, not
 from a: no logarithm of a number that was rounded to 0 or 1.
+
+As many samples as a register has lanes are transposed and worked on together, unit by unit: row by
+row the sums across lanes and the chain of maximum, exponential, sum and logarithm took 100 ns a
+sample of ten classes, this takes 10.  Blocks of samples may reach beyond the batch, where weights
+are 0.
 """
 
 from __future__ import annotations
@@ -14,96 +19,112 @@ from __future__ import annotations
 from mmlfast.kernels._elementary import exp, log, sigmoid, softplus
 from mmlfast.kernels._jit import ordered_kernel
 from mmlfast.kernels._simd import lanes, load
-from mmlfast.kernels._vectors import max_lanes, read, select, splat, sum_lanes, write
-from mmlfast.kernels.layers import N_OUT, OUT_DELTA, OUT_STRIDE, OUTPUT, B, blocks
+from mmlfast.kernels._vectors import read, select, splat, sum_lanes, transpose, write
+from mmlfast.kernels.layers import N_OUT, OUT_DELTA, OUT_STRIDE, OUTPUT, B
 
 SQUARED, LOGISTIC, SOFTMAX, POISSON = range(4)
 
 
 @ordered_kernel
-def _element(head, z, y):
-    """(a, ℓ) of Vectors z and y."""
-    if head == LOGISTIC:
-        return sigmoid(z), softplus(z) - y * z
-    if head == POISSON:
-        a = exp(z)
-        return a, select(y > 0.0, y * log(y), 0.0 * y) - y * z - y + a
-    return z, 0.5 * ((z - y) * (z - y))
+def _turn(layer, parameters, work, i, block):
+    """block[j·lanes + r] ← z_j + b_j of sample i + r."""
+    width, stride, n = lanes(work), layer[OUT_STRIDE], layer[N_OUT]
+    for j in range(0, n, width):
+        source = layer[OUTPUT] + i * stride + j
+        transpose(work, source, stride, work, block + j * width, width)
+    for j in range(n):
+        at = block + j * width
+        write(work, at, read(work, at) + load(parameters, layer[B] + j))
 
 
 @ordered_kernel
-def _softmax_row(parameters, bias, work, z0, vectors, valid):
-    """Z ← eᶻ⁻ᵗ with t the largest z + b of the row; (t, Σ e^(z − t)).
+def _turn_back(layer, work, block, place, i):
+    """Rows i … of the matrix at `place` ← the block, transposed; its padding is cleared first."""
+    width, stride, n = lanes(work), layer[OUT_STRIDE], layer[N_OUT]
+    for j in range(n, (n + width - 1) // width * width):
+        write(work, block + j * width, splat(work, 0))
+    for j in range(0, n, width):
+        transpose(work, block + j * width, width, work, place + i * stride + j, stride)
 
-    `valid` holds 0 for a unit and −Inf for padding.
-    """
+
+@ordered_kernel
+def _softmax(work, block, n):
+    """z_j → e^(z_j − max z) in the block; (max z, Σ e^(z − max z))."""
     width = lanes(work)
-    largest = read(work, valid) + (read(work, z0) + read(parameters, bias))
-    for j in range(width, vectors * width, width):
-        z = read(work, valid + j) + (read(work, z0 + j) + read(parameters, bias + j))
-        largest = select(z > largest, z, largest)
-    top = max_lanes(largest)
-    total = splat(work, 0)
-    for j in range(0, vectors * width, width):
-        z = read(work, valid + j) + (read(work, z0 + j) + read(parameters, bias + j))
-        total = total + exp(z - top)
-    return top, sum_lanes(total)
+    top, total = read(work, block), splat(work, 0)
+    for j in range(width, n * width, width):
+        z = read(work, block + j)
+        top = select(z > top, z, top)
+    for j in range(0, n * width, width):
+        e = exp(read(work, block + j) - top)
+        write(work, block + j, e)
+        total = total + e
+    return top, total
 
 
 @ordered_kernel
-def output(head, layer, parameters, work, valid, rows):
-    """OUTPUT ← a, for prediction."""
-    width, stride = lanes(work), layer[OUT_STRIDE]
-    vectors = blocks(layer[N_OUT], width)
-    one = work.dtype.type(1)
-    for i in range(rows):
-        z0 = layer[OUTPUT] + i * stride
-        top, scale = work.dtype.type(0), one
+def _unit(head, z):
+    """a of a Vector z, for heads whose units do not know of each other."""
+    if head == LOGISTIC:
+        return sigmoid(z)
+    if head == POISSON:
+        return exp(z)
+    return z
+
+
+@ordered_kernel
+def _loss_of_unit(head, z, a, y):
+    if head == LOGISTIC:
+        return softplus(z) - y * z
+    if head == POISSON:
+        return select(y > 0.0, y * log(y), 0.0 * y) - y * z - y + a
+    return 0.5 * ((a - y) * (a - y))
+
+
+@ordered_kernel
+def output(head, layer, parameters, work, block, rows):
+    """OUTPUT ← a.  `block` is room for N_OUT vectors, in whole squares of them."""
+    width, n = lanes(work), layer[N_OUT]
+    for i in range(0, rows, width):
+        _turn(layer, parameters, work, i, block)
+        scale = splat(work, 1)
         if head == SOFTMAX:
-            top, total = _softmax_row(parameters, layer[B], work, z0, vectors, valid)
-            scale = one / total
-        for j in range(0, vectors * width, width):
-            z = read(work, z0 + j) + read(parameters, layer[B] + j)
-            if head == SOFTMAX:
-                a = exp((z - top) + read(work, valid + j)) * scale
-            else:
-                a = _element(head, z, splat(work, 0))[0]
-            write(work, z0 + j, a)
+            scale = 1.0 / _softmax(work, block, n)[1]
+        for j in range(0, n * width, width):
+            z = read(work, block + j)
+            write(work, block + j, z * scale if head == SOFTMAX else _unit(head, z))
+        _turn_back(layer, work, block, layer[OUTPUT], i)
 
 
 @ordered_kernel
-def loss(head, layer, parameters, work, places, rows):
-    """Σ wᵢ ℓᵢ, with OUTPUT ← a and OUT_DELTA ← wᵢ (aᵢ − yᵢ).
+def loss(head, layer, parameters, work, targets, weights, block, rows):
+    """Σ wᵢ ℓᵢ, with OUT_DELTA ← wᵢ (aᵢ − yᵢ).
 
-    places: where the targets (rows as those of OUTPUT), the weights wᵢ of rows and the padding's
-    −Inf begin in `work`.  Padding gets 0 in OUT_DELTA.
+    targets: where in `work` the y lie, transposed as a block is, block after block; weights: where
+    the wᵢ lie; `block` as for `output`.
     """
-    targets, weights, valid = places
-    width, stride = lanes(work), layer[OUT_STRIDE]
-    vectors = blocks(layer[N_OUT], width)
-    one = work.dtype.type(1)
+    width, n = lanes(work), layer[N_OUT]
     total = splat(work, 0)
-    for i in range(rows):
-        weight = load(work, weights + i)
-        at = i * stride
-        top, sum_of_exp = work.dtype.type(0), one
+    for i in range(0, rows, width):
+        y0, weight = targets + i * n, read(work, weights + i)
+        _turn(layer, parameters, work, i, block)
+        of_samples, size = splat(work, 0), splat(work, 0)
         if head == SOFTMAX:
-            top, sum_of_exp = _softmax_row(
-                parameters, layer[B], work, layer[OUTPUT] + at, vectors, valid
-            )
-        scale, log_sum = one / sum_of_exp, log(splat(work, sum_of_exp))
-        for j in range(0, vectors * width, width):
-            place = layer[OUTPUT] + at + j
-            z = read(work, place) + read(parameters, layer[B] + j)
-            y = read(work, targets + at + j)
-            unit = read(work, valid + j)
-            if head == SOFTMAX:
-                a = exp((z - top) + unit) * scale
-                loss_of_units = y * (log_sum + (top - z))
-            else:
-                a, loss_of_units = _element(head, z, y)
-                a = select(unit < 0.0, 0.0, a)
-            total = total + select(unit < 0.0, 0.0, weight * loss_of_units)
-            write(work, place, a)
-            write(work, layer[OUT_DELTA] + at + j, weight * (a - y))
+            for j in range(0, n * width, width):
+                of_samples = of_samples - read(work, y0 + j) * read(work, block + j)
+                size = size + read(work, y0 + j)
+            top, sum_of_exp = _softmax(work, block, n)
+            of_samples = of_samples + size * (log(sum_of_exp) + top)
+            scale = 1.0 / sum_of_exp
+            for j in range(0, n * width, width):
+                a = read(work, block + j) * scale
+                write(work, block + j, weight * (a - read(work, y0 + j)))
+        else:
+            for j in range(0, n * width, width):
+                z, y = read(work, block + j), read(work, y0 + j)
+                a = _unit(head, z)
+                of_samples = of_samples + _loss_of_unit(head, z, a, y)
+                write(work, block + j, weight * (a - y))
+        total = total + weight * of_samples
+        _turn_back(layer, work, block, layer[OUT_DELTA], i)
     return sum_lanes(total)

@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from mmlfast.kernels._jit import ordered_kernel
-from mmlfast.kernels._simd import load, load_as, store
+from mmlfast.kernels._simd import lanes, load, load_as, store
+from mmlfast.kernels._vectors import read_as, write
 
 # X's dtype → its number; float16 is read as its bits.
 DTYPES = ("float64", "float32", "float16", "uint8", "int8", "int16", "int32")
@@ -20,18 +21,25 @@ SPARSE = len(DTYPES)
 
 
 @ordered_kernel
-def _dense_row(X, x0, work, a0, n):
-    for j in range(n):
-        store(work, a0 + j, load_as(X, x0 + j, work))
+def _dense_rows(X, rows, work, a0, stride, n):
+    whole = n - n % lanes(work)
+    for i in range(len(rows)):
+        x, a = rows[i] * n, a0 + i * stride
+        for j in range(0, whole, lanes(work)):
+            write(work, a + j, read_as(X, x + j, work))
+        for j in range(whole, n):
+            store(work, a + j, load_as(X, x + j, work))
 
 
 @ordered_kernel
-def _sparse_row(X, indices, lo, hi, work, a0, n):
-    for j in range(n):
-        store(work, a0 + j, work.dtype.type(0))
-    for k in range(lo, hi):
-        at = a0 + indices[k]
-        store(work, at, load(work, at) + load(X, k))
+def _sparse_rows(X, starts, indices, rows, work, a0, stride, n):
+    for i in range(len(rows)):
+        a = a0 + i * stride
+        for j in range(n):
+            store(work, a + j, work.dtype.type(0))
+        for k in range(starts[rows[i]], starts[rows[i] + 1]):
+            at = a + indices[k]
+            store(work, at, load(work, at) + load(X, k))
 
 
 @ordered_kernel
@@ -41,44 +49,43 @@ def gather_inputs(X, kind, starts, indices, rows, work, a0, stride, n):
     kind: the place of X's dtype in DTYPES, or SPARSE for CSR with `starts` and `indices`, whose
     values are of work's dtype.
     """
-    for i in range(len(rows)):
-        at, x0 = a0 + i * stride, rows[i] * n
-        if kind == 0:
-            _dense_row(X.view(np.float64), x0, work, at, n)
-        elif kind == 1:
-            _dense_row(X.view(np.float32), x0, work, at, n)
-        elif kind == 2:
-            _dense_row(X.view(np.uint16), x0, work, at, n)
-        elif kind == 3:
-            _dense_row(X, x0, work, at, n)
-        elif kind == 4:
-            _dense_row(X.view(np.int8), x0, work, at, n)
-        elif kind == 5:
-            _dense_row(X.view(np.int16), x0, work, at, n)
-        elif kind == 6:
-            _dense_row(X.view(np.int32), x0, work, at, n)
-        else:
-            values = X.view(work.dtype)
-            lo, hi = starts[rows[i]], starts[rows[i] + 1]
-            _sparse_row(values, indices, lo, hi, work, at, n)
+    if kind == 0:
+        _dense_rows(X.view(np.float64), rows, work, a0, stride, n)
+    elif kind == 1:
+        _dense_rows(X.view(np.float32), rows, work, a0, stride, n)
+    elif kind == 2:
+        _dense_rows(X.view(np.uint16), rows, work, a0, stride, n)
+    elif kind == 3:
+        _dense_rows(X, rows, work, a0, stride, n)
+    elif kind == 4:
+        _dense_rows(X.view(np.int8), rows, work, a0, stride, n)
+    elif kind == 5:
+        _dense_rows(X.view(np.int16), rows, work, a0, stride, n)
+    elif kind == 6:
+        _dense_rows(X.view(np.int32), rows, work, a0, stride, n)
+    else:
+        values = X.view(work.dtype)
+        _sparse_rows(values, starts, indices, rows, work, a0, stride, n)
 
 
 @ordered_kernel
-def gather_targets(Y, weight, rows, height, work, targets, stride, weights):
-    """T and w of the rows; rows − height … of them beyond get weight 0.  Returns Σ weight.
+def gather_targets(Y, weight, rows, stop, work, targets, weights):
+    """T, in blocks of as many samples as a register has lanes, and w of the rows; returns Σ weight.
 
-    An empty `weight` means 1 for each.
+    T[i·n + j·lanes + r] is y_j of sample i + r.  Weights beyond are 0, to sample `stop`; an
+    empty `weight` means 1 for each.
     """
-    n = Y.shape[1]
+    n, width = Y.shape[1], lanes(work)
     total = 0.0
     for i in range(len(rows)):
+        at = targets + i // width * width * n + i % width
         for j in range(n):
-            store(work, targets + i * stride + j, Y[rows[i], j])
+            store(work, at + j * width, Y[rows[i], j])
         total += weight[rows[i]] if len(weight) > 0 else 1.0
     zero, scale = work.dtype.type(0), 1.0 / total if total > 0 else 0.0
     for i in range(len(rows)):
         w = weight[rows[i]] if len(weight) > 0 else 1.0
         store(work, weights + i, work.dtype.type(w * scale))
-    for i in range(len(rows), height):
+    for i in range(len(rows), stop):
         store(work, weights + i, zero)
     return total
