@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 
 from mmlfast.kernels._jit import literal_intrinsic
-from mmlfast.kernels._simd import _multiply_add
+from mmlfast.kernels._simd import HAS_FMA, _multiply_add
 from mmlfast.kernels._vectors import Vector, _as_vector, _floats, _integers
 
 # numba adds its set to instructions without flags alone; this flag permits nothing here.
@@ -134,6 +134,32 @@ def multiply_add(typing_context, a, b, c):
         return _multiply_add(layout.builder, layout.floats, a, b, c)
 
     return Vector(dtype)(a, b, c), _elementwise(emit)
+
+
+@literal_intrinsic
+def product_error(typing_context, a, b, product):
+    """a·b − fl(a·b), given the rounded product: exact, but for the last bits where there is no FMA.
+
+    There a and b are cut in halves whose products need no rounding (Dekker, Numerische Mathematik
+    18, 1971, with halves of the bit pattern); numbers whose square overflows are not for it.
+    """
+
+    def emit(layout, a, b, product):
+        builder = layout.builder
+        if HAS_FMA:
+            return _multiply_add(builder, layout.floats, a, b, builder.fneg(product))
+        half = layout.constant(-(1 << layout.mantissa // 2 + 1))
+        (a, a_low), (b, b_low) = (
+            (high, builder.fsub(x, high, flags=_KEPT))
+            for x in (a, b)
+            for high in [layout.as_float(builder.and_(layout.bits(x), half))]
+        )
+        error = builder.fsub(builder.fmul(a, b, flags=_KEPT), product, flags=_KEPT)
+        for factors in ((a, b_low), (a_low, b), (a_low, b_low)):
+            error = builder.fadd(error, builder.fmul(*factors, flags=_KEPT), flags=_KEPT)
+        return error
+
+    return product(a, b, product), _elementwise(emit)
 
 
 def _chosen(x, pair):

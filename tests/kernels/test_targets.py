@@ -10,11 +10,12 @@ import sys
 import numpy as np
 import pytest
 
-from mmlfast.kernels import covariance, krylov, matmul
+from mmlfast.kernels import covariance, elementary, krylov, matmul
 from mmlfast.kernels._jit import ORDERED, _compile_lazily
 from mmlfast.kernels._simd import _ARM, HAS_FMA, LANE_BYTES, TILE_ROWS, cpu_features
 from mmlfast.runtime.validate import base_of
 from tests.conftest import ROOT
+from tests.reference_elementary import DOUBLE
 
 AVX2 = "+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe,+popcnt,+sse4.2,+ssse3"
 NEEDED_FOR_AVX2 = {feature.removeprefix("+") for feature in AVX2.split(",")}
@@ -27,7 +28,9 @@ CHOSEN = (
     "or exact_on_small_images or spline or exact_at_every_width "
     "or exact_systems or every_place or random_matrices or touches_nothing "
     "or one_triangle_are_exact or gives_its_share or way_back_are_exact or basis_of_the_block "
-    "or share_the_parts"
+    "or share_the_parts "
+    "or few_ulp or ends_of_the_range or same_bits_inside or polynomials_are_exact or rounds_once "
+    "or nearest_integer or first_lanes or takes_out_the_power or the_exact_product"
 )
 
 
@@ -40,7 +43,8 @@ def run_kernel_tests(name, features):
          *(f"tests/kernels/test_{file}.py"
            for file in ("matmul", "small", "pack", "covariance", "half", "krylov",
                         "orthogonal", "warp", "gather", "vectors",
-                        "elimination", "jacobi", "symmetric", "lanczos", "crew"))],
+                        "elimination", "jacobi", "symmetric", "lanczos", "crew",
+                        "vector_bits", "elementary"))],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
@@ -123,8 +127,23 @@ def test_innermost_loops_stay_in_registers(kernel, work):
     # The loops that hold a whole tile, its depth unrolled or not.
     innermost = [b for b in blocks if len(re.findall(packed, b)) >= 2 * TILE_ROWS]
     assert innermost
+    # Without a frame pointer rbp may hold any address.
+    stack = "%r[sb]p" if re.search(r"movq\s+%rsp, %rbp", text) else "%rsp"
     for block in innermost:
         lines = block.splitlines()
-        spilled = [x for x in lines if re.search(r"%?[xyz]mm", x) and re.search(r"\(%r[sb]p", x)]
+        spilled = [x for x in lines if re.search(r"%?[xyz]mm", x) and re.search(rf"\({stack}", x)]
         assert spilled == []
+        assert not re.search(r"\bcall", block)
+
+
+@pytest.mark.skipif(_ARM, reason="reads x86 assembly")
+@pytest.mark.parametrize("work", ["float32", "float64"])
+@pytest.mark.parametrize("name", sorted(DOUBLE))
+def test_elementary_functions_are_compiled_into_their_loops(name, work):
+    """Beside packed numbers no call, of the scalar library or of what was not inlined."""
+    text = assembly(getattr(elementary, name), np.ones(100, work), np.ones(100, work))
+    packed = "(mul|add)p" + ("s" if work == "float32" else "d")
+    loops = [b for b in re.split(r"\n(?=\.LBB|# %bb)", text) if len(re.findall(packed, b)) >= 5]
+    assert loops
+    for block in loops:
         assert not re.search(r"\bcall", block)

@@ -12,9 +12,12 @@ from mmlfast.kernels._vectors import (
     any_lane,
     both,
     exponent,
+    maximum,
+    minimum,
     power_of_two,
     read,
     read_apart,
+    read_first,
     select,
     significand,
     splat,
@@ -22,6 +25,7 @@ from mmlfast.kernels._vectors import (
     transpose,
     write,
     write_apart,
+    write_first,
 )
 
 DTYPES = ["float32", "float64"]
@@ -74,6 +78,48 @@ def test_comparisons_are_false_for_nan(dtype):
     assert comparisons(a, b, out, width) == ((a < b).any(), False)
     expected = [a < b, np.where(a > b, a, b), a == b, (a > 0) & (b > 0)]
     np.testing.assert_array_equal(out.reshape(4, width), np.array(expected, dtype))
+
+
+@ordered_kernel
+def bounds(a, b, out, width):
+    x, y = read(a, 0), read(b, 0)
+    write(out, 0, maximum(x, y))
+    write(out, width, minimum(x, y))
+    write(out, 2 * width, maximum(x, 0.0))
+    write(out, 3 * width, minimum(1.0, y))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_bound_lets_nan_pass(dtype):
+    width = lanes_of(dtype)
+    pairs = [(1, 2), (2, -1), (np.nan, 3), (4, np.nan), (-np.inf, np.inf), (np.nan, np.nan)]
+    for pair in pairs:
+        a, b = (np.full(width, number, dtype) for number in pair)
+        out = np.full(4 * width, 9, dtype)
+        bounds(a, b, out, width)
+        x, y = pair
+        expected = [max(x, y), min(x, y), max(x, 0), min(1, y)]
+        np.testing.assert_array_equal(out[::width], np.array(expected, dtype), str(pair))
+
+
+@ordered_kernel
+def first_lanes(source, offset, count, out, target):
+    write(out, 0, read_first(source, offset, count))
+    write_first(target, 1, count, read(source, 0))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_first_lanes_alone_are_read_and_written(dtype):
+    width = lanes_of(dtype)
+    source = np.arange(1, width + 1, dtype=dtype)
+    for count in range(width + 1):
+        out = np.full(width, np.nan, dtype)
+        target = np.full(width + 2, np.nan, dtype)
+        first_lanes(source, width - count, count, out, target)
+        np.testing.assert_array_equal(out[:count], source[width - count :])
+        np.testing.assert_array_equal(out[count:], 0)
+        np.testing.assert_array_equal(target[1 : 1 + count], source[:count])
+        assert np.isnan(target[[0, *range(1 + count, width + 2)]]).all()
 
 
 @ordered_kernel
