@@ -149,10 +149,10 @@ def open_training_data(
             n = _agreed(data.name, n, "y", _length(y))
         weight = None
         if sample_weight is not None:
-            if np.ndim(sample_weight) > 0:
-                n = _agreed(data.name if y is None else "y", n, "sample_weight",
-                            _length(sample_weight))  # fmt: skip
-            weight = _weights(sample_weight, n)
+            weight = np.asarray(sample_weight, np.float64)
+            if weight.ndim > 0:
+                n = _agreed(data.name if y is None else "y", n, "sample_weight", len(weight))
+            weight = _weights(weight, n)
         yield replace(data, n_samples=n, y=y, sample_weight=weight)
 
 
@@ -294,8 +294,7 @@ def _unequal(name: str, rows: str, n: int, other_name: str = "y") -> ValueError:
     )
 
 
-def _weights(sample_weight: Any, n: int | None) -> NDArray[np.float64]:
-    w = np.asarray(sample_weight, np.float64)
+def _weights(w: NDArray[np.float64], n: int | None) -> NDArray[np.float64]:
     if w.ndim == 0 and n is not None:
         w = np.full(n, w)
     if w.ndim != 1:

@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from mmlfast import PCA
 from mmlfast.api import callbacks
 from mmlfast.api.callbacks import FitTask
+from tests.api.recorders import Propagated, Recorder, assert_nested
 
 sklearn_callback = pytest.importorskip("sklearn.callback", reason="scikit-learn < 1.9")
 
@@ -21,57 +22,6 @@ sklearn_callback = pytest.importorskip("sklearn.callback", reason="scikit-learn 
 def data(n=120, d=40, seed=0):
     rng = np.random.default_rng(seed)
     return rng.standard_normal((n, d)) * np.linspace(1, 8, d)
-
-
-class Recorder:
-    """Writes down which hook was called for which task; stops where it is told to."""
-
-    def __init__(self, stop_at=None, fail_at=None):
-        self.events, self.seen, self.fitted = [], [], []
-        self.stop_at, self.fail_at = stop_at, fail_at
-
-    def _note(self, hook, context):
-        self.events.append((hook, context.task_name, context.task_id))
-        if self.fail_at == (hook, context.task_name):
-            raise RuntimeError(f"failing at {hook}")
-
-    def setup(self, estimator, context):
-        self._note("setup", context)
-
-    def on_fit_task_begin(self, estimator, context, *, X=None, y=None, metadata=None):
-        self._note("begin", context)
-        self.seen.append((X, y, metadata))
-
-    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
-        self._note("end", context)
-        if fitted_estimator is not None:
-            self.fitted.append(fitted_estimator)
-        return self.stop_at == (context.task_name, context.task_id)
-
-    def teardown(self, estimator, context):
-        self._note("teardown", context)
-
-    def count(self, hook, task):
-        return sum(event[:2] == (hook, task) for event in self.events)
-
-
-class Propagated(Recorder):
-    """Handed on by pipelines and searches to what they fit."""
-
-    max_propagation_depth = None
-
-
-def assert_nested(events):
-    """Every task ends once, after all that began inside it, and the whole is one fit."""
-    assert events[0][0] == "setup"
-    assert events[-1][0] == "teardown"
-    open_tasks = []
-    for hook, *task in events[1:-1]:
-        if hook == "begin":
-            open_tasks.append(task)
-        else:
-            assert open_tasks.pop() == task
-    assert open_tasks == []
 
 
 READ = [("begin", "read", 0), ("end", "read", 0)]
@@ -188,7 +138,7 @@ def test_a_failing_fit_is_torn_down_but_not_ended():
 
 @pytest.mark.parametrize("hook", ["setup", "begin", "end", "teardown"])
 def test_a_failing_callback_is_torn_down(hook):
-    other, failing = Recorder(), Recorder(fail_at=(hook, "fit"))
+    other, failing = Recorder(), Recorder(fail_at=(hook, "fit", 0))
     pca = PCA(3).set_callbacks(other, failing)
     with pytest.raises(RuntimeError, match=f"failing at {hook}"):
         pca.fit(data())
@@ -302,6 +252,7 @@ import sklearn.decomposition, sklearn.pipeline, sklearn.preprocessing, sklearn.m
 sys.modules["sklearn.callback"] = None
 from mmlfast import PCA
 from mmlfast.api.callbacks import FitTask
+from tests.api.recorders import Propagated, Recorder, assert_nested
 from sklearn.base import clone
 X = np.arange(40.0).reshape(10, 4) ** 2
 pca = clone(PCA(2)).fit(X)
