@@ -126,6 +126,42 @@ def split(typing_context, x):
 
 
 @literal_intrinsic
+def power_of_two(typing_context, x):
+    """2^e for a normal number ±f·2^e with 1 ≤ f < 2; 0 for smaller ones, Inf for Inf and NaN."""
+
+    def emit(layout, x):
+        field = layout.constant((1 << layout.width - 1) - (1 << layout.mantissa))
+        return layout.as_float(layout.builder.and_(layout.bits(x), field))
+
+    return x(x), _elementwise(emit)
+
+
+@literal_intrinsic
+def significand(typing_context, x):
+    """±f for a normal number ±f·2^e with 1 ≤ f < 2."""
+
+    def emit(layout, x):
+        kept = layout.constant((1 << layout.width - 1) + (1 << layout.mantissa) - 1)
+        fraction = layout.builder.and_(layout.bits(x), kept)
+        return layout.as_float(layout.builder.or_(fraction, layout.constant(layout.one)))
+
+    return x(x), _elementwise(emit)
+
+
+@literal_intrinsic
+def exponent(typing_context, x):
+    """e for a normal number ±f·2^e with 1 ≤ f < 2."""
+
+    def emit(layout, x):
+        builder, shift = layout.builder, layout.constant(layout.mantissa)
+        field = layout.constant((1 << layout.width - 1 - layout.mantissa) - 1)
+        biased = builder.and_(builder.lshr(layout.bits(x), shift), field)
+        return builder.sitofp(builder.sub(biased, layout.constant(layout.bias)), layout.floats)
+
+    return x(x), _elementwise(emit)
+
+
+@literal_intrinsic
 def multiply_add(typing_context, a, b, c):
     """a·b + c of vectors, one of which may be a number; rounded once where the target can."""
     dtype = next(kind.dtype for kind in (a, b, c) if isinstance(kind, Vector))

@@ -377,51 +377,6 @@ def with_sign(typing_context, vector, sign):
     return vector(vector, vector), generate
 
 
-def _of_bits(emit):
-    """A function of a vector that looks at its bits; `emit` gets the width of the mantissa too."""
-
-    @literal_intrinsic
-    def function(typing_context, vector):
-        width = vector.dtype.bitwidth
-        mantissa = 23 if width == 32 else 52
-
-        def generate(context, builder, signature, arguments):
-            kind = _integers(vector.dtype)
-
-            def constant(value):
-                return ir.Constant(kind, [value] * kind.count)
-
-            bits = builder.bitcast(arguments[0], kind)
-            return emit(builder, bits, constant, mantissa, width, _floats(vector.dtype))
-
-        return vector(vector), generate
-
-    return function
-
-
-@_of_bits
-def power_of_two(builder, bits, constant, mantissa, width, floats):
-    """2^e for a normal number ±f·2^e with 1 ≤ f < 2; 0 for smaller ones, Inf for Inf and NaN."""
-    exponent = constant((1 << (width - 1)) - (1 << mantissa))
-    return builder.bitcast(builder.and_(bits, exponent), floats)
-
-
-@_of_bits
-def significand(builder, bits, constant, mantissa, width, floats):
-    """±f for a normal number ±f·2^e with 1 ≤ f < 2."""
-    sign_and_fraction = constant((1 << (width - 1)) + (1 << mantissa) - 1)
-    one = constant(((1 << (width - 2 - mantissa)) - 1) << mantissa)
-    return builder.bitcast(builder.or_(builder.and_(bits, sign_and_fraction), one), floats)
-
-
-@_of_bits
-def exponent(builder, bits, constant, mantissa, width, floats):
-    """e for a normal number ±f·2^e with 1 ≤ f < 2."""
-    field = constant((1 << (width - 1 - mantissa)) - 1)
-    biased = builder.and_(builder.lshr(bits, constant(mantissa)), field)
-    return builder.sitofp(builder.sub(biased, constant((1 << (width - 2 - mantissa)) - 1)), floats)
-
-
 @literal_intrinsic
 def transpose(typing_context, source, s0, s_stride, target, t0, t_stride):
     """target[t0 + e·t_stride + l] = source[s0 + l·s_stride + e] for all l, e < lanes."""

@@ -18,12 +18,11 @@ from __future__ import annotations
 
 from mmlfast.kernels._jit import ordered_kernel
 from mmlfast.kernels._simd import lanes
+from mmlfast.kernels._vector_bits import exponent, significand
 from mmlfast.kernels._vectors import (
     absolute,
-    exponent,
     read,
     select,
-    significand,
     splat,
     write,
 )

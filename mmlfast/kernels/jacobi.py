@@ -22,11 +22,11 @@ import numpy as np
 
 from mmlfast.kernels._jit import ordered_kernel
 from mmlfast.kernels._simd import lanes
+from mmlfast.kernels._vector_bits import power_of_two
 from mmlfast.kernels._vectors import (
     absolute,
     any_lane,
     both,
-    power_of_two,
     read,
     select,
     splat,

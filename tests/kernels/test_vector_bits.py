@@ -11,11 +11,14 @@ from mmlfast.kernels._jit import kernel
 from mmlfast.kernels._simd import HAS_FMA, LANE_BYTES
 from mmlfast.kernels._vector_bits import (
     constant,
+    exponent,
     multiply_add,
     nearest,
     polynomial,
+    power_of_two,
     product_error,
     scaled,
+    significand,
     split,
     two_to,
 )
@@ -123,3 +126,36 @@ def test_a_product_and_its_error_make_the_exact_product(dtype):
     for a, b, p, e in zip(x, y, product, error, strict=True):
         exact = Fraction(float(a)) * Fraction(float(b))
         assert abs(exact - Fraction(float(p)) - Fraction(float(e))) <= allowed * abs(exact)
+
+
+@kernel
+def parts(a, out, width):
+    x = read(a, 0)
+    write(out, 0, significand(x))
+    write(out, width, exponent(x))
+    write(out, 2 * width, power_of_two(x))
+
+
+@each_dtype
+def test_significand_and_exponent_make_the_number(dtype):
+    width = LANE_BYTES // np.dtype(dtype).itemsize
+    limits = np.finfo(dtype)
+    numbers = np.array([1, -1, 1.5, -3, 0.1, limits.max, limits.tiny, -1e-30], dtype)
+    for start in range(0, len(numbers), 2):
+        a = np.resize(numbers[start : start + 2], width)
+        out = np.empty(3 * width, dtype)
+        parts(a, out, width)
+        f, e, power = out.reshape(3, width)
+        np.testing.assert_array_equal(np.ldexp(f, e.astype(int)), a, strict=True)
+        assert (np.abs(f) >= 1).all()
+        assert (np.abs(f) < 2).all()
+        np.testing.assert_array_equal(power, np.ldexp(np.ones_like(f), e.astype(int)))
+
+
+@each_dtype
+def test_the_power_of_two_of_what_has_none(dtype):
+    width = LANE_BYTES // np.dtype(dtype).itemsize
+    out = np.empty(3 * width, dtype)
+    for number, expected in ((0, 0), (np.finfo(dtype).smallest_subnormal, 0), (-np.inf, np.inf)):
+        parts(np.full(width, number, dtype), out, width)
+        np.testing.assert_array_equal(out[2 * width :], expected)

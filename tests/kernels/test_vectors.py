@@ -11,15 +11,12 @@ from mmlfast.kernels._vectors import (
     absolute,
     any_lane,
     both,
-    exponent,
     maximum,
     minimum,
-    power_of_two,
     read,
     read_apart,
     read_first,
     select,
-    significand,
     splat,
     sqrt,
     transpose,
@@ -120,39 +117,6 @@ def test_the_first_lanes_alone_are_read_and_written(dtype):
         np.testing.assert_array_equal(out[count:], 0)
         np.testing.assert_array_equal(target[1 : 1 + count], source[:count])
         assert np.isnan(target[[0, *range(1 + count, width + 2)]]).all()
-
-
-@ordered_kernel
-def parts(a, out, width):
-    x = read(a, 0)
-    write(out, 0, significand(x))
-    write(out, width, exponent(x))
-    write(out, 2 * width, power_of_two(x))
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_significand_and_exponent_make_the_number(dtype):
-    width = lanes_of(dtype)
-    limits = np.finfo(dtype)
-    numbers = np.array([1, -1, 1.5, -3, 0.1, limits.max, limits.tiny, -1e-30], dtype)
-    for start in range(0, len(numbers), 2):
-        a = np.resize(numbers[start : start + 2], width)
-        out = np.empty(3 * width, dtype)
-        parts(a, out, width)
-        f, e, power = out.reshape(3, width)
-        np.testing.assert_array_equal(np.ldexp(f, e.astype(int)), a, strict=True)
-        assert (np.abs(f) >= 1).all()
-        assert (np.abs(f) < 2).all()
-        np.testing.assert_array_equal(power, np.ldexp(np.ones_like(f), e.astype(int)))
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_the_power_of_two_of_what_has_none(dtype):
-    width = lanes_of(dtype)
-    out = np.empty(3 * width, dtype)
-    for number, expected in ((0, 0), (np.finfo(dtype).smallest_subnormal, 0), (-np.inf, np.inf)):
-        parts(np.full(width, number, dtype), out, width)
-        np.testing.assert_array_equal(out[2 * width :], expected)
 
 
 @ordered_kernel
