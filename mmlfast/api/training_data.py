@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import csr_array, issparse, load_npz
 
 from mmlfast.api.inputs import check_features, check_shape, open_input
 from mmlfast.runtime.blocks import in_multiples
@@ -121,6 +122,7 @@ def open_training_data(
     estimator : object
         With `reset` it notes n_features_in_ and feature_names_in_; else X must agree with them.
     X : array-like, sparse matrix, path, frame, iterator of batches or callable that returns one
+        A .npz file of scipy.sparse.save_npz is a sparse matrix.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), str or None
         A str names a column of a .parquet or .csv file or a frame; the others are the features.
     sample_weight : array-like of shape (n_samples,), float or None
@@ -159,6 +161,8 @@ def open_training_data(
 @contextmanager
 def _opened(estimator: Any, X: Any, reset: bool) -> Iterator[tuple[TrainingData, bool]]:
     """X alone, and whether it can be read again."""
+    if isinstance(X, str | os.PathLike) and _is_sparse_file(X):
+        X = load_npz(X)
     if issparse(X):
         yield _sparse_data(estimator, X, reset), True
         return
@@ -211,6 +215,15 @@ def _matrix(source: Source) -> NDArray[Any]:
         X[row : row + len(batch)] = batch
         row += len(batch)
     return X
+
+
+def _is_sparse_file(path: Any) -> bool:
+    """Whether a file is one that scipy.sparse.save_npz wrote."""
+    try:
+        with ZipFile(path) as file:
+            return {"format.npy", "shape.npy", "data.npy"} <= set(file.namelist())
+    except (OSError, BadZipFile):
+        return False
 
 
 def _sparse_data(estimator: Any, X: Any, reset: bool) -> TrainingData:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -138,6 +139,15 @@ def test_what_is_in_memory_is_one_chunk(small_chunks, kind):
         assert data.X is chunk
 
 
+def test_a_file_of_a_sparse_matrix_is_one(tmp_path):
+    for matrix in (sp.csr_array(X), sp.coo_matrix(X)):
+        sp.save_npz(tmp_path / "x.npz", matrix)
+        with opened(str(tmp_path / "x.npz")) as data:
+            assert data.in_memory
+            assert data.X.format == "csr"
+            np.testing.assert_array_equal(data.X.toarray(), X)
+
+
 def test_arrays_are_read_where_they_lie():
     with opened(X) as data:
         assert np.may_share_memory(data.X, X)
@@ -234,6 +244,23 @@ def test_streams_of_another_length_than_y_are_refused(rows, said):
     with opened(lambda: [X], np.zeros(rows)) as data:
         with pytest.raises(ValueError, match=f"X has {said}, y has {rows}"):
             list(data.chunks())
+
+
+def test_a_stream_takes_the_memory_of_a_few_chunks():
+    rows = 1 << 16  # of 8 MiB, while a chunk has 16
+
+    def batches():
+        return (np.full((rows, 16), i, np.float64) for i in range(16))
+
+    with opened(batches) as data:
+        tracemalloc.start()
+        try:
+            total = sum(float(chunk[:, 0].sum()) for chunk, _ in data.chunks(100))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert total == rows * 120
+    assert peak < 4 * sources.BATCH_BYTES < 16 * rows * 16 * 8
 
 
 def test_lengths_in_memory_must_agree():
