@@ -9,7 +9,7 @@ def update(rule, p, g, m, v, settings):
     """(p, m, v) of one parameter after a step; settings = (η, β₁, β₂, ε, λ, δ)."""
     rate, beta_1, beta_2, epsilon, penalty, decay = settings
     g = g + penalty * p
-    p = p - rate * decay * p
+    p = p - decay * p
     if rule == "gd":
         return p - rate * g, m, v
     if rule == "momentum":

@@ -122,8 +122,9 @@ class Trainer:
         # In float32 a smaller ε is 0, and the step of a weight without a gradient 0/0.
         epsilon = max(float(epsilon), float(np.finfo(network.dtype).tiny))
         self.rates = np.array(
-            [OPTIMIZERS[optimizer], 0.0, beta_1, beta_2, epsilon, 0.0, weight_decay]
+            [OPTIMIZERS[optimizer], 0.0, beta_1, beta_2, epsilon, 0.0, 0.0]
         )
+        self.weight_decay = float(weight_decay)
         self.shares, self.seed = [float(share) for share in shares], int(seed)
         self.first, self.second = network.like_parameters(), network.like_parameters()
         self.batch = np.zeros(backprop.BATCH, np.int64)
@@ -195,6 +196,7 @@ class Trainer:
         history = np.zeros((1, 2))
         schedule = (
             1, self.batch_size, self.alpha, float(learning_rate), np.inf, 0, 0.0, np.inf,
+            self.weight_decay,
         )  # fmt: skip
         failed = self._train(order, schedule, history)[1]
         return EpochReport(float(history[0, 0]), float(history[0, 1]), failed)
@@ -218,7 +220,7 @@ class Trainer:
         history = np.zeros((n_epochs, 2))
         schedule = (
             int(n_epochs), self.batch_size, self.alpha, float(learning_rate), float(best_loss),
-            int(no_improvement), float(tol), float(n_iter_no_change),
+            int(no_improvement), float(tol), float(n_iter_no_change), self.weight_decay,
         )  # fmt: skip
         done, failed, best, idle = self._train(self._order, schedule, history)
         return EpochsReport(history[:done, 0], history[:done, 1], failed, best, idle)

@@ -188,14 +188,15 @@ def train(control, program, network, data, batch, rates, sums, schedule, history
 
     program = sections (from GATHER to the last layer forward, from there back to UPDATE).
     schedule = (n_epochs, batch_size, penalty, learning rate, best loss, epochs without
-    improvement, tol, patience); rates = [rule, η, β₁, β₂, ε, λ/Σw, δ], of which η and λ/Σw are
-    overwritten at each step, as are all arrays of the network, and batch, whose STEP goes on.
+    improvement, tol, patience, weight decay); rates = [rule, η, β₁, β₂, ε, λ/Σw, δ], of which η,
+    λ/Σw and δ are overwritten at each step, as are all arrays of the network, and batch, whose STEP
+    goes on.
     history[e] ← (loss, root mean square of ‖gradient‖ over the batches).
 
     Returns (epochs done, failed batch or −1, best loss, epochs without improvement).  Training ends
     before a batch whose loss is not finite and after a step whose gradient was not.
     """
-    n_epochs, batch_size, penalty, rate, best, idle, tol, patience = schedule
+    n_epochs, batch_size, penalty, rate, best, idle, tol, patience, decay = schedule
     parameters, order = network[1], data[6]
     n = len(order)
     n_updates = blocks(len(parameters), UPDATED)
@@ -217,7 +218,7 @@ def train(control, program, network, data, batch, rates, sums, schedule, history
             value += 0.5 * penalty * size / weight
             if not np.isfinite(value):
                 return epoch, b, best, idle
-            rates[1], rates[5] = rate, penalty / weight
+            rates[1], rates[5], rates[6] = rate, penalty / weight, rate * decay
             if rates[0] == ADAM:
                 t = batch[STEP]
                 rates[1] *= np.sqrt(1 - rates[3] ** t) / (1 - rates[2] ** t)

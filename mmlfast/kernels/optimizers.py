@@ -1,6 +1,6 @@
 """One step of an optimiser over a range of a flat array of parameters.
 
-    p ← p − η·d(g + λ·p) − η·δ·p        d: the direction that the rule makes of a gradient
+    p ← p − η·d(g + λ·p) − δ·p          d: the direction that the rule makes of a gradient
 
     GD        d = g
     MOMENTUM  m ← β₁m − ηg,              p ← p + m
@@ -11,7 +11,8 @@
 
 Adam's η is the caller's to correct, η√(1 − β₂ᵗ)/(1 − β₁ᵗ): the efficient order of Kingma and Ba
 (2015, end of section 2), which scikit-learn follows too.  One loop reads and writes p, g, m and v
-together, so that a step costs one pass over memory.
+together, so that a step costs one pass over memory.  δ is the share of p that decays in the step
+(Loshchilov and Hutter, 2019), λ an ordinary penalty.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def _next(rule, p, g, m, v, settings):
     """(p, m, v) after one step; each a number or a Vector of numbers."""
     rate, beta_1, beta_2, epsilon, penalty, decay = settings
     g = g + penalty * p
-    p = p - (rate * decay) * p
+    p = p - decay * p
     if rule == GD:
         p = p - rate * g
     elif rule == MOMENTUM:
