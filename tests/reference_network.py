@@ -216,8 +216,9 @@ class Trainer:
                 self.X[rows], self.Y[rows], weight, alpha=alpha, masks=self._masks(len(rows))
             )
             g = np.empty_like(self.network.flat)
+            coefs, intercepts = self.network.views(g)
             for view, part in zip(
-                sum(self.network.views(g), []), found.coefs + found.intercepts, strict=True
+                [*coefs, *intercepts], found.coefs + found.intercepts, strict=True
             ):
                 view[...] = part
             norm = float((g.astype(float) ** 2).sum())

@@ -25,8 +25,8 @@ from mmlfast.kernels._vectors import read, splat, transpose, write
 
 # Rows of B that stay in L1 and L2 while all rows of A pass by.
 DEPTH = 256
-# Rows of ∂W in a part.
-ROWS = 64
+# Rows of ∂W in a part: whole tiles, whether those have 6 rows or 8.
+ROWS = 48
 
 
 @ordered_kernel
