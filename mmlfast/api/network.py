@@ -23,6 +23,7 @@ ACTIVATIONS = {
     "tanh": activations.TANH,
     "relu": activations.RELU,
     "leaky_relu": activations.LEAKY_RELU,
+    "gelu": activations.GELU,
     "gelu_tanh": activations.GELU_TANH,
     "softplus": activations.SOFTPLUS,
 }

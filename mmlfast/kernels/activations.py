@@ -15,6 +15,10 @@ import numpy as np
 
 from mmlfast.kernels._elementary import (
     expm1,
+    gelu,
+    gelu_slope,
+    gelu_tanh,
+    gelu_tanh_slope,
     sigmoid,
     softplus,
     tanh,
@@ -34,18 +38,7 @@ from mmlfast.kernels.layers import (
 
 IDENTITY, RELU, LEAKY_RELU, LOGISTIC, TANH, SOFTPLUS, GELU, GELU_TANH = range(8)
 LEAK = 0.01
-ROOT_2_PI, CUBE = 0.7978845608028654, 0.044715
 NOT_KEPT = -1
-
-
-@ordered_kernel
-def _gelu_tanh(z):
-    """(f, f′) of z/2·(1 + tanh(√(2/π)(z + 0.044715 z³)))."""
-    square = z * z
-    t = tanh(ROOT_2_PI * z * (1.0 + CUBE * square))
-    half = 0.5 * (1.0 + t)
-    inner = ROOT_2_PI * (1.0 + 3.0 * CUBE * square)
-    return z * half, half + 0.5 * z * (1.0 - t * t) * inner
 
 
 @ordered_kernel
@@ -61,8 +54,10 @@ def value(code, z):
         return select(z < 0.0, LEAK * z, z)
     if code == SOFTPLUS:
         return softplus(z)
+    if code == GELU:
+        return gelu(z)
     if code == GELU_TANH:
-        return _gelu_tanh(z)[0]
+        return gelu_tanh(z)
     return z
 
 
@@ -85,8 +80,10 @@ def slope_from_value(code, a):
 @ordered_kernel
 def slope(code, z, a):
     """f′(z) of a Vector z with a = f(z)."""
+    if code == GELU:
+        return gelu_slope(z)
     if code == GELU_TANH:
-        return _gelu_tanh(z)[1]
+        return gelu_tanh_slope(z)
     return slope_from_value(code, a)
 
 
