@@ -18,7 +18,7 @@ from mmlfast.api.line_series import MAX_ORDER, series_along
 from mmlfast.api.slopes import check_method, slopes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TaylorPolynomial:
     """p(x) = Σ a_k (x − x0)ᵏ, the result of :func:`taylor` in one variable: call it.
 
@@ -59,7 +59,7 @@ class TaylorPolynomial:
         return np.polynomial.polynomial.polyval(t, self.coefficients)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class QuadraticModel:
     """q(x) = f(x0) + ∇f·(x − x0) + ½ (x − x0)ᵀ H (x − x0), the result of :func:`taylor`: call it.
 
