@@ -218,9 +218,11 @@ class Trainer:
             g = np.empty_like(self.network.flat)
             coefs, intercepts = self.network.views(g)
             for view, part in zip(
-                [*coefs, *intercepts], found.coefs + found.intercepts, strict=True
+                coefs + intercepts, found.coefs + found.intercepts, strict=True
             ):
                 view[...] = part
+            if not self.intercepts:
+                g = np.where(self.decayed, g, 0)
             norm = float((g.astype(float) ** 2).sum())
             if not np.isfinite(found.loss) or not np.isfinite(norm):
                 return EpochReport(total / max(lo, 1), np.sqrt(squares / max(batch, 1)), batch)
@@ -233,8 +235,6 @@ class Trainer:
         """One step of the optimiser along the gradient g, on all parameters."""
         p, m, v = self.network.flat, self.first, self.second
         b1, b2 = self.beta_1, self.beta_2
-        if not self.intercepts:
-            g = np.where(self.decayed, g, 0)
         # Loshchilov and Hutter, 2019: by the rate itself, Adam's too.
         p -= rate * self.weight_decay * np.where(self.decayed, p, 0)
         if self.optimizer == "gd":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,42 +25,64 @@ def save_model(pca: Any, path: str | os.PathLike[str]) -> None:
     from sklearn.utils.validation import check_is_fitted
 
     check_is_fitted(pca)
-    parameters = {
-        name: value
-        for name, value in pca.get_params(deep=False).items()
-        if name not in NOT_WRITTEN
-    }
     learned = {name: getattr(pca, name) for name in pca._learned}
-    arrays: dict[str, Any] = {
-        name: value for name, value in learned.items() if isinstance(value, np.ndarray)
-    }
+    arrays = {name: value for name, value in learned.items() if isinstance(value, np.ndarray)}
     facts = {name: value for name, value in learned.items() if name not in arrays}
-    names = getattr(pca, "feature_names_in_", None)
-    facts["n_features_in_"] = pca.n_features_in_
-    facts["feature_names_in_"] = None if names is None else list(names)
-    with atomic_open(path, "wb") as file:
-        np.savez(
-            file, format=KIND, version=FILE_VERSION,
-            parameters=json.dumps(parameters, default=_plain),
-            facts=json.dumps(facts, default=_plain), **arrays,
-        )  # fmt: skip
+    write_model(pca, path, KIND, facts, arrays)
 
 
 def load_model(make: type[Model], path: str | os.PathLike[str]) -> Model:
     """The estimator that `save_model` wrote, made by `make(**parameters)`."""
-    stored = read_npz(path, KIND, FILE_VERSION)
+    with reading_model(make, path, KIND) as (model, learned):
+        for name in model._learned:
+            setattr(model, name, learned[name])
+    return model
+
+
+def write_model(
+    model: Any, path: str | os.PathLike[str], kind: str, facts: dict[str, Any],
+    arrays: dict[str, NDArray[Any]], leave_out: tuple[str, ...] = (),
+) -> None:  # fmt: skip
+    """An estimator's parameters (but for some), its columns' names, and what it learned."""
+    parameters = {
+        name: value
+        for name, value in model.get_params(deep=False).items()
+        if name not in (*NOT_WRITTEN, *leave_out)
+    }
+    names = getattr(model, "feature_names_in_", None)
+    facts = {
+        **facts,
+        "n_features_in_": model.n_features_in_,
+        "feature_names_in_": None if names is None else list(names),
+    }
+    # Before the file is opened: what cannot be written leaves none behind.
+    texts = {
+        "parameters": json.dumps(parameters, default=_plain),
+        "facts": json.dumps(facts, default=_plain),
+    }
+    with atomic_open(path, "wb") as file:
+        np.savez(file, format=kind, version=FILE_VERSION, **texts, **arrays)  # type: ignore[arg-type]
+
+
+@contextmanager
+def reading_model(
+    make: type[Model], path: str | os.PathLike[str], kind: str
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """(an estimator with the stored parameters, all that it had learned), to be put together.
+
+    What goes wrong in between is a damaged file.
+    """
+    stored = read_npz(path, kind, FILE_VERSION)
     try:
         model: Any = make(**json.loads(str(stored.pop("parameters"))))
-        facts = json.loads(str(stored.pop("facts")))
-        names = facts.pop("feature_names_in_")
-        learned = {**stored, **facts}
-        for name in (*model._learned, "n_features_in_"):
-            setattr(model, name, learned[name])
+        learned = {**stored, **json.loads(str(stored.pop("facts")))}
+        yield model, learned
+        model.n_features_in_ = learned["n_features_in_"]
+        names = learned["feature_names_in_"]
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is a damaged {KIND} file: {error!r}. Save it again.") from error
+        raise ValueError(f"{path} is a damaged {kind} file: {error!r}. Save it again.") from error
     if names is not None:
         model.feature_names_in_ = np.array(names, dtype=object)
-    return model
 
 
 def read_npz(path: str | os.PathLike[str], kind: str, version: int) -> dict[str, NDArray[Any]]:
@@ -84,4 +108,4 @@ def read_npz(path: str | os.PathLike[str], kind: str, version: int) -> dict[str,
 
 
 def _plain(value: Any) -> Any:
-    return value.item()
+    return value.tolist()

@@ -314,7 +314,7 @@ class Network:
 
 
 # For kernels that take rates and sums and do not use them.
-RATES, SUMS = np.zeros(7), np.zeros((1, 2))
+RATES, SUMS = np.zeros(8), np.zeros((1, 2))
 
 
 def data_of(

@@ -56,7 +56,10 @@ class Trainer:
     optimizer : {"gd", "momentum", "nesterov", "adagrad", "rmsprop", "adam"}
     batch_size : int
     alpha : float
-        Of the penalty α/2 Σ W², divided by the batch's sum of weights, as in scikit-learn.
+        Of the penalty α/2 Σ W².
+    mean_penalty : bool
+        Whether the penalty is a term of a batch's mean loss.  If not, it is one of the loss summed
+        over the batch, as in scikit-learn: divided by the batch's sum of weights.
     beta_1, beta_2, epsilon : float
         beta_1 is the momentum of "momentum" and "nesterov", beta_2 the decay of "rmsprop".
     weight_decay : float
@@ -65,6 +68,8 @@ class Trainer:
         Share of the units of each hidden layer that drop out.
     seed : int
         Of the dropout.
+    intercepts : bool
+        Whether biases are trained; if not they stay as they are.
     n_jobs : int, default=None
         Threads; the bits do not depend on it.
 
@@ -102,6 +107,8 @@ class Trainer:
         weight_decay: float = 0.0,
         dropout: float | Sequence[float] = 0.0,
         seed: int = 0,
+        mean_penalty: bool = False,
+        intercepts: bool = True,
         n_jobs: int | None = None,
     ) -> None:
         if optimizer not in OPTIMIZERS:
@@ -117,12 +124,12 @@ class Trainer:
             )
         self.network = network
         self.batch_size = int(batch_size)
-        self.alpha = float(alpha)
+        self.alpha, self.mean_penalty = float(alpha), bool(mean_penalty)
         self.n_jobs = n_jobs
         # In float32 a smaller ε is 0, and the step of a weight without a gradient 0/0.
         epsilon = max(float(epsilon), float(np.finfo(network.dtype).tiny))
         self.rates = np.array(
-            [OPTIMIZERS[optimizer], 0.0, beta_1, beta_2, epsilon, 0.0, 0.0]
+            [OPTIMIZERS[optimizer], 0.0, beta_1, beta_2, epsilon, 0.0, 0.0, intercepts]
         )
         self.weight_decay = float(weight_decay)
         self.shares, self.seed = [float(share) for share in shares], int(seed)
@@ -195,8 +202,7 @@ class Trainer:
         """
         history = np.zeros((1, 2))
         schedule = (
-            1, self.batch_size, self.alpha, float(learning_rate), np.inf, 0, 0.0, np.inf,
-            self.weight_decay,
+            1, *self._objective(), float(learning_rate), np.inf, 0, 0.0, np.inf,
         )  # fmt: skip
         failed = self._train(order, schedule, history)[1]
         return EpochReport(float(history[0, 0]), float(history[0, 1]), failed)
@@ -219,11 +225,14 @@ class Trainer:
         assert self._order is not None, "prepare comes first"
         history = np.zeros((n_epochs, 2))
         schedule = (
-            int(n_epochs), self.batch_size, self.alpha, float(learning_rate), float(best_loss),
-            int(no_improvement), float(tol), float(n_iter_no_change), self.weight_decay,
+            int(n_epochs), *self._objective(), float(learning_rate), float(best_loss),
+            int(no_improvement), float(tol), float(n_iter_no_change),
         )  # fmt: skip
         done, failed, best, idle = self._train(self._order, schedule, history)
         return EpochsReport(history[:done, 0], history[:done, 1], failed, best, idle)
+
+    def _objective(self) -> tuple[Any, ...]:
+        return self.batch_size, self.alpha, self.mean_penalty, self.weight_decay
 
     def _train(
         self, order: NDArray[np.int64], schedule: tuple[Any, ...], history: NDArray[np.float64]

@@ -94,7 +94,7 @@ def _part(section, p, network, data, batch, rates, sums):
 def _update_part(p, network, rates, sums):
     """The optimiser's step on parameters p·UPDATED …; sums[p] ← Σ g², Σ W²."""
     layers, parameters, gradient, first, second, _, _ = network
-    rule, rate, beta_1, beta_2, epsilon, penalty, decay = rates
+    rule, rate, beta_1, beta_2, epsilon, penalty, decay, biases = rates
     kind = parameters.dtype.type
     lo, hi = p * UPDATED, min((p + 1) * UPDATED, len(parameters))
     squares = sizes = 0.0
@@ -106,7 +106,7 @@ def _update_part(p, network, rates, sums):
             (layer[of.B], end, 0.0),
         ):
             begin, finish = max(lo, start), min(hi, stop)
-            if begin < finish:
+            if begin < finish and (shrink > 0.0 or biases > 0.0):
                 settings = (
                     kind(rate), kind(beta_1), kind(beta_2), kind(epsilon),
                     kind(shrink * penalty), kind(shrink * decay),
@@ -187,16 +187,16 @@ def train(control, program, network, data, batch, rates, sums, schedule, history
     """Up to n_epochs passes over the rows order[0], order[1], … in mini-batches.
 
     program = sections (from GATHER to the last layer forward, from there back to UPDATE).
-    schedule = (n_epochs, batch_size, penalty, learning rate, best loss, epochs without
-    improvement, tol, patience, weight decay); rates = [rule, η, β₁, β₂, ε, λ/Σw, δ], of which η,
-    λ/Σw and δ are overwritten at each step, as are all arrays of the network, and batch, whose STEP
-    goes on.
+    schedule = (n_epochs, batch_size, λ, whether λ/2 Σ W² is a term of the mean loss instead of the
+    summed, δ, learning rate, best loss, epochs without improvement, tol, patience);
+    rates = [rule, η, β₁, β₂, ε, λ, ηδ, 1 to step on biases too], of which η, λ and ηδ are
+    overwritten at each step, as are all arrays of the network, and batch, whose STEP goes on.
     history[e] ← (loss, root mean square of ‖gradient‖ over the batches).
 
     Returns (epochs done, failed batch or −1, best loss, epochs without improvement).  Training ends
     before a batch whose loss is not finite and after a step whose gradient was not.
     """
-    n_epochs, batch_size, penalty, rate, best, idle, tol, patience, decay = schedule
+    n_epochs, batch_size, penalty, of_mean, decay, rate, best, idle, tol, patience = schedule
     parameters, order = network[1], data[6]
     n = len(order)
     n_updates = blocks(len(parameters), UPDATED)
@@ -215,10 +215,11 @@ def train(control, program, network, data, batch, rates, sums, schedule, history
             value, weight = find_loss(network, data, batch)
             if weight == 0.0:  # nothing in it counts
                 continue
-            value += 0.5 * penalty * size / weight
+            share = penalty if of_mean else penalty / weight
+            value += 0.5 * share * size
             if not np.isfinite(value):
                 return epoch, b, best, idle
-            rates[1], rates[5], rates[6] = rate, penalty / weight, rate * decay
+            rates[1], rates[5], rates[6] = rate, share, rate * decay
             if rates[0] == ADAM:
                 t = batch[STEP]
                 rates[1] *= np.sqrt(1 - rates[3] ** t) / (1 - rates[2] ** t)

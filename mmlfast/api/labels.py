@@ -1,0 +1,117 @@
+"""Class labels as columns of an output layer, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.utils import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+
+MULTILABEL = "multilabel-indicator"
+
+
+class Labels:
+    """The classes of a problem: which, and what an output layer must say of each.
+
+    - binary: one output, the probability of classes[1]; a logistic head.
+    - multiclass: an output for each class; a softmax head.
+    - multilabel: an output for each label, any number of them true; a logistic head.
+    """
+
+    def __init__(self, kind: str, classes: NDArray[Any]) -> None:
+        self.kind, self.classes = kind, classes
+        if kind != MULTILABEL and len(classes) < 2:
+            raise ValueError(
+                "A classifier needs at least two classes; y has only 1 class: "
+                f"{classes.tolist()[0]!r}. Pass samples of another class, or use "
+                "sklearn.dummy.DummyClassifier."
+            )
+
+    @classmethod
+    def of(cls, y: Any, classes: Any = None) -> Labels:
+        """The labels of a target; `classes` names them where y need not hold all."""
+        check_classification_targets(y)
+        if type_of_target(y).startswith("multilabel"):
+            return cls(MULTILABEL, unique_labels(y))
+        return cls.among(unique_labels(y if classes is None else classes))
+
+    @classmethod
+    def among(cls, classes: NDArray[Any]) -> Labels:
+        """The labels of a problem with one label for each sample."""
+        return cls("binary" if len(classes) <= 2 else "multiclass", classes)
+
+    @property
+    def n_outputs(self) -> int:
+        """Units of the output layer."""
+        return 1 if self.kind == "binary" else len(self.classes)
+
+    @property
+    def head(self) -> str:
+        """What the output layer computes."""
+        return "softmax" if self.kind == "multiclass" else "logistic"
+
+    def check_known(self, y: Any, *, all_of_them: bool) -> None:
+        """ValueError if y has labels that are not among the classes."""
+        found = unique_labels(y)
+        if all_of_them and set(found) != set(self.classes):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {self.classes}, `y` has {found}"
+            )
+        if len(np.setdiff1d(found, self.classes)):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes}. 'y' "
+                f"has {found}."
+            )
+
+    def encode(self, y: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """0 and 1 of shape (n_samples, n_outputs)."""
+        if self.kind == MULTILABEL:
+            return np.ascontiguousarray(y.toarray() if issparse(y) else y, dtype)
+        index = np.searchsorted(self.classes, y)
+        if self.kind == "binary":
+            return index.astype(dtype).reshape(-1, 1)
+        encoded = np.zeros((len(index), len(self.classes)), dtype)
+        encoded[np.arange(len(index)), index] = 1
+        return encoded
+
+    def decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """The labels that probabilities of shape (n_samples, n_outputs) stand for."""
+        chosen = self._chosen(outputs)
+        return chosen.astype(int) if self.kind == MULTILABEL else self.classes[chosen.astype(int)]
+
+    def class_weights(self, class_weight: Any, y: Any, weight: Any) -> NDArray[np.float64]:
+        """The weight that each sample's class gives it; "balanced" makes classes weigh alike."""
+        if class_weight != "balanced" or self.kind == MULTILABEL:
+            return compute_sample_weight(class_weight, y)
+        index = np.searchsorted(self.classes, y)
+        total = np.bincount(index, weight, len(self.classes))
+        there = total > 0
+        shares = np.zeros(len(total))
+        shares[there] = total.sum() / (there.sum() * total[there])
+        return shares[index]
+
+    def score(self, outputs: NDArray[Any], encoded: NDArray[Any], weight: Any = None) -> float:
+        """The share, by weight, of samples whose labels are all right; NaN for NaN."""
+        if not np.isfinite(outputs).all():
+            return float("nan")
+        right = self._chosen(outputs) == self._chosen(encoded)
+        if self.kind == MULTILABEL:
+            right = right.all(axis=1)
+        return float(np.average(right, weights=weight))
+
+    def _chosen(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        if self.kind == "multiclass":
+            return outputs.argmax(axis=1)
+        return (outputs[:, 0] if self.kind == "binary" else outputs) > 0.5
+
+    def binarizer(self) -> Any:
+        """scikit-learn's LabelBinarizer, fitted to these classes."""
+        from sklearn.preprocessing import LabelBinarizer
+
+        if self.kind == MULTILABEL:
+            return LabelBinarizer().fit(np.eye(len(self.classes), dtype=int))
+        return LabelBinarizer().fit(self.classes)

@@ -1,0 +1,74 @@
+"""Linear models as networks without hidden layers: one layer of weights, started at zero."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Self
+
+from numpy.typing import NDArray
+from sklearn.utils.extmath import safe_sparse_dot
+
+from mmlfast.api.introspection import Introspection
+from mmlfast.api.network import Network
+from mmlfast.api.network_estimator import NetworkEstimator
+from mmlfast.api.network_file import load_network, save_network
+from mmlfast.api.network_settings import OPTIMIZERS
+
+
+class LinearNetwork(Introspection, NetworkEstimator):
+    """A network of one layer whose penalty is a term of the mean loss."""
+
+    _solvers = OPTIMIZERS
+    _mean_penalty = True
+
+    def _hidden(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        return (), ()
+
+    def _initialize(self, network: Network, random_state: Any) -> None:
+        """A convex problem starts at zero."""
+
+    def _penalty(self, n_samples: int) -> float:
+        return float(self.alpha * n_samples)
+
+    @property
+    def intercept_(self) -> NDArray[Any]:
+        """One for each row of coef_."""
+        return self._known_network("intercept_").intercepts[0]
+
+    def _scores(self, X: Any) -> NDArray[Any]:
+        X = self._checked(X)
+        dtype = self._network.dtype
+        scores: NDArray[Any] = safe_sparse_dot(
+            X.astype(dtype, copy=False), self._network.coefs[0], dense_output=True
+        )
+        scores += self._network.intercepts[0]
+        return scores
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to a .npz file: whole or not at all, and without pickle.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The optimiser's state is written too, so that `partial_fit` goes on.
+        """
+        save_network(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        GDClassifier or GDRegressor
+
+        Raises
+        ------
+        ValueError
+            The file is damaged, something else, or of a newer version.
+        """
+        return load_network(cls, path)

@@ -1,0 +1,46 @@
+"""A validation set: what the network makes of it after each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlfast.api.head_losses import head_loss
+from mmlfast.api.network import Network
+
+Score = Callable[[NDArray[Any], NDArray[Any], Any], float]
+
+
+class Validation:
+    """Samples kept out of training, targets encoded as the network's outputs."""
+
+    def __init__(self, X: Any, Y: NDArray[Any], weight: NDArray[Any] | None, score: Score) -> None:
+        self._X, self._Y, self._weight, self._score = X, Y, weight, score
+
+    def measure(self, network: Network) -> tuple[float, float]:
+        """(loss without penalty, score) of one pass."""
+        outputs = network.predict(self._X)
+        return (
+            head_loss(network.head, outputs, self._Y, self._weight),
+            self._score(outputs, self._Y, self._weight),
+        )
+
+
+def split(
+    rows: NDArray[np.int64], share: float, random_state: Any, stratify: Any
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(rows to train on, rows to validate on), drawn as scikit-learn's networks draw them."""
+    from sklearn.model_selection import train_test_split
+
+    train, kept = train_test_split(
+        rows, random_state=random_state, test_size=share, stratify=stratify
+    )
+    if len(kept) < 2:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' or the size of your "
+            f"dataset; got {len(kept)} of {len(rows)} samples."
+        )
+    return train, kept

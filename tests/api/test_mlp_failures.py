@@ -1,0 +1,186 @@
+"""What a fit does with what cannot go well: it says so, and leaves a model that can be used."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
+
+from mmlfast import MLPRegressor
+from mmlfast.api.trainer import Trainer
+from tests.api.networks import QUIET, blobs, net, same, weights
+
+
+@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize("batch_size", [20, 1000])
+@pytest.mark.filterwarnings("ignore:Got `batch_size`")
+def test_diverging_keeps_the_weights_of_the_last_finished_epoch(batch_size, early):
+    X, y = blobs()
+    model = MLPRegressor(
+        hidden_layer_sizes=(8,), activation="identity", solver="gd", learning_rate_init=3.0,
+        batch_size=batch_size, random_state=0, max_iter=1000, early_stopping=early,
+    )  # fmt: skip
+    with pytest.warns(ConvergenceWarning, match=r"step \d+, in epoch \d+: .* rate of 3") as told:
+        model.fit(X * 100, y)
+    assert [one.category for one in told].count(ConvergenceWarning) == 1
+    assert all(np.isfinite(a).all() for a in weights(model))
+    assert np.isfinite(model.predict(X)).all()
+    assert len(model.loss_curve_) == model.n_iter_ < 1000
+    assert np.isfinite(model.loss_curve_).all()
+    if not early:
+        again = clone(model).set_params(max_iter=max(model.n_iter_, 1))
+        if model.n_iter_:
+            with pytest.warns(ConvergenceWarning, match="Maximum iterations"):
+                same(again.fit(X * 100, y), model)
+
+
+def test_overflow_in_one_step_keeps_the_start():
+    X, y = blobs()
+    model = MLPRegressor(hidden_layer_sizes=(8,), solver="gd", learning_rate_init=1e300,
+                         random_state=0, batch_size=30)  # fmt: skip
+    with pytest.warns(ConvergenceWarning, match="in epoch 1: the loss became"):
+        model.fit(X, y)
+    assert model.n_iter_ == 0
+    assert np.isnan(model.loss_)
+    assert all(np.isfinite(a).all() for a in weights(model))
+    start = MLPRegressor(hidden_layer_sizes=(8,), solver="gd", learning_rate_init=1e-300,
+                         random_state=0, max_iter=1)  # fmt: skip
+    with pytest.warns(ConvergenceWarning, match="Maximum"):
+        start.fit(X, y)
+    same(model, start)
+
+
+@pytest.mark.parametrize("model", [net(), net(batch_size=30), net(solver="lbfgs", max_iter=50)])
+def test_an_interrupt_leaves_the_last_finished_epoch(model, monkeypatch):
+    X, y = blobs()
+    calls = []
+    method = "epoch" if model.batch_size == 30 else "epochs"
+    original = getattr(Trainer, method)
+
+    def interrupted(self, *args, **kwargs):
+        result = original(self, *args, **kwargs)
+        calls.append(None)
+        if len(calls) == 3:
+            self.network.parameters[:] = 77
+            raise KeyboardInterrupt
+        return result
+
+    if model.solver == "lbfgs":
+        from mmlfast.api.network import Network
+
+        gradients = Network.gradients
+
+        def stopped(self, *args, **kwargs):
+            calls.append(None)
+            if len(calls) == 9:
+                raise KeyboardInterrupt
+            return gradients(self, *args, **kwargs)
+
+        monkeypatch.setattr(Network, "gradients", stopped)
+    else:
+        monkeypatch.setattr(Trainer, method, interrupted)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        model.fit(X, y)
+    monkeypatch.undo()
+    assert model.n_iter_ == len(model.loss_curve_) >= 2
+    with pytest.warns(ConvergenceWarning):
+        same(clone(model).set_params(max_iter=model.n_iter_).fit(X, y), model)
+    assert model.predict(X).shape == y.shape
+    assert "_trainer" not in vars(model) or model._trainer._data is None
+
+
+def test_one_class_is_an_error_that_says_so():
+    X, _ = blobs()
+    with pytest.raises(ValueError, match="at least two classes; y has only 1 class: 'a'"):
+        net().fit(X, ["a"] * 120)
+
+
+@QUIET
+def test_labels_are_kept():
+    X, y = blobs()
+    names = np.array(["left", "middle", "right"])
+    for labels in (names[y], names.astype(object)[y], list(names[y]), y * 10 - 5, y.astype(float)):
+        model = net().fit(X, labels)
+        same(model, net().fit(X, y))
+        np.testing.assert_array_equal(model.predict(X), np.asarray(labels)[  # the same classes
+            [list(y).index(k) for k in net().fit(X, y).predict(X)]])  # fmt: skip
+    booleans = net().fit(X, y > 0)
+    assert booleans.predict(X).dtype == bool
+
+
+def test_a_batch_larger_than_the_data_is_clipped_with_a_warning():
+    X, y = blobs()
+    model = net(batch_size=500, tol=1.0, n_iter_no_change=2)
+    with pytest.warns(UserWarning, match="Got `batch_size` 500 larger than sample size 120"):
+        model.fit(X, y)
+    np.testing.assert_array_equal(
+        model.coefs_[0], net(batch_size=120, tol=1.0, n_iter_no_change=2).fit(X, y).coefs_[0]
+    )
+
+
+BAD = [
+    ({"hidden_layer_sizes": (0,)}, r"hidden_layer_sizes must be > 0"),
+    ({"hidden_layer_sizes": (5, -1)}, r"hidden_layer_sizes must be > 0"),
+    ({"hidden_layer_sizes": (2.5,)}, r"hidden_layer_sizes must be > 0"),
+    ({"learning_rate_init": 0.0}, r"learning_rate_init must be a finite number above 0; got 0.0"),
+    ({"learning_rate_init": -1}, r"learning_rate_init must be"),
+    ({"learning_rate_init": np.nan}, r"learning_rate_init must be"),
+    ({"activation": "swish"}, r"activation must be among .*; got 'swish'"),
+    ({"activation": ["relu", "tanh"]}, r"activation must be one for all or one for each of the 1"),
+    ({"solver": "newton"}, r"solver must be one of .*; got 'newton'"),
+    ({"alpha": -1.0}, r"alpha must be"),
+    ({"batch_size": 0}, r"batch_size must be"),
+    ({"batch_size": "all"}, r"batch_size must be"),
+    ({"learning_rate": "linear"}, r"learning_rate must be"),
+    ({"max_iter": 0}, r"max_iter must be"),
+    ({"tol": -1e-3}, r"tol must be"),
+    ({"momentum": 1.5}, r"momentum must be"),
+    ({"beta_1": 1.0}, r"beta_1 must be"),
+    ({"epsilon": 0.0}, r"epsilon must be"),
+    ({"validation_fraction": 1.0}, r"validation_fraction must be"),
+    ({"n_iter_no_change": 0}, r"n_iter_no_change must be"),
+    ({"dropout": 1.0}, r"dropout must be"),
+    ({"dropout": [0.1, 0.1]}, r"dropout must be one for all"),
+    ({"weight_decay": -1.0}, r"weight_decay must be"),
+    ({"shuffle": "yes"}, r"shuffle must be True or False"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), BAD)
+def test_settings_that_no_data_could_satisfy(settings, message):
+    with pytest.raises(ValueError, match=message):
+        net().set_params(**settings).fit(*blobs())
+
+
+def test_bad_data():
+    X, y = blobs()
+    bad = X.copy()
+    bad[3, 1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        net().fit(bad, y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        net().fit(X, y[:-1])
+    with pytest.raises(ValueError, match="Unknown label type"):
+        net().fit(X, y + 0.5)
+    with pytest.raises(ValueError, match="NaN"):
+        MLPRegressor().fit(X, np.where(y == 0, np.nan, y))
+    with pytest.raises(ValueError, match="sample_weight must be at least 0"):
+        net().fit(X, y, sample_weight=-np.ones(120))
+    with pytest.raises(ValueError, match="needs y of at least 0"):
+        MLPRegressor(loss="poisson").fit(X, y - 1)
+    with pytest.warns(DataConversionWarning, match="column-vector"):
+        net(max_iter=1, tol=1e9, n_iter_no_change=1).partial_fit(X, y[:, None], classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="validation set is too small"):
+        net(early_stopping=True).fit(X[:9], y[:9])
+
+
+@QUIET
+def test_y_must_keep_its_shape():
+    X, y = blobs()
+    model = MLPRegressor(max_iter=2, warm_start=True).fit(X, np.column_stack([y, y]))
+    with pytest.raises(ValueError, match="y must have 2 columns"):
+        model.fit(X, y)
+    labels = net(warm_start=True).fit(X, np.eye(3, dtype=int)[y])
+    with pytest.raises(ValueError, match="y must be multilabel-indicator"):
+        labels.fit(X, y)
