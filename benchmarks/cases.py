@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks import algebra, data, graphs, images, startup
+from benchmarks import algebra, data, elementary, graphs, images, startup
 from benchmarks.case import Call, Case, Contestant, Size
 from benchmarks.data import Matrix
 
@@ -298,6 +298,7 @@ CASES: dict[str, Case] = {
             memory_limit=300e6,
         ),
         *algebra.CASES,
+        *elementary.CASES,
         *images.CASES,
         *graphs.CASES,
         *startup.CASES,

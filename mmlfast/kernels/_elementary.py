@@ -15,6 +15,7 @@ import numpy as np
 from mmlfast.kernels._jit import inlined_kernel
 from mmlfast.kernels._vector_bits import (
     constant,
+    multiply_add,
     nearest,
     polynomial,
     product_error,
@@ -25,7 +26,7 @@ from mmlfast.kernels._vector_bits import (
 from mmlfast.kernels._vectors import absolute, maximum, minimum, select, with_sign
 
 # Every pair is for float32 and float64.
-ZERO = (0.0, 0.0)
+ZERO, ONE = (0.0, 0.0), (1.0, 1.0)
 LOG2_E, TWO_LOG2_E = 1.4426950408889634, 2.8853900817779268
 HALF_LN2 = 0.34657359027997264
 LN2_HIGH = (0.693145751953125, 0.6931471805601177)
@@ -95,30 +96,32 @@ ERFC_BELOW = (
      0.13395927096787766, 0.013552773217081296),
 )  # fmt: skip
 
-# φ(0) = 1/√(2π) and what is lost of it; (Φ(x) − 1/2)/x in x² for |x| ≤ 0.75, with Φ the
-# distribution function of the normal law; φ(0) − x·Φ(−x)·e^x²/2 = TAIL_ABOVE/TAIL_BELOW from there.
-# Coefficients of one sign: what is left of a rational function's error is that of a division.
+# With Φ the distribution function of the normal law, φ its density: φ(0) = 1/√(2π) and what is lost
+# of it; (Φ(x) − 1/2)/x = CENTRE + x²·NORMAL in x² for |x| ≤ 0.9; from there on
+# φ(0) − x·Φ(−x)·e^x²/2 =
+# (TAIL_FIRST + x·TAIL_ABOVE)/(1 + x·TAIL_BELOW), whose coefficients of one sign lose no digits.
 DENSITY = (0.3989422917366028, 0.3989422804014327)
 DENSITY_LOST = (-1.1335170135851058e-08, -2.49232720227773e-17)
+CENTRE = (0.3989422917366028, 0.39894228040143265)
 NORMAL = (
-    (0.3989422917366028, -0.06649057567119598, 0.009974068962037563, -0.001185177592560649,
-     0.00010587115684757009),
-    (0.39894228040143265, -0.06649038006690182, 0.009973557009914107, -0.0011873282136641208,
-     0.00011543467314047035, -9.444589119390227e-06, 6.657821721041362e-07,
-     -4.0916937381536255e-08, 1.9912218168528788e-09),
+    (-0.0664905458688736, 0.009974337182939053, -0.0011887968285009265, 0.0001162384360213764,
+     -8.800610885373317e-06),
+    (-0.06649038006690336, 0.009973557009989649, -0.0011873282149878284, 0.00011543468463433297,
+     -9.444645170259081e-06, 6.659430672992517e-07, -4.118676244556569e-08,
+     2.2357931725437186e-09, -9.255297929765621e-11),
 )  # fmt: skip
+TAIL_FIRST = (0.3990175426006317, 0.39894228005730975)
 TAIL_ABOVE = (
-    (0.3989713788032532, 0.2291611135005951, 0.06473764032125473, 0.00877004861831665),
-    (0.39894228033432416, 0.4797635809194988, 0.2929933814618337, 0.11502272607196651,
-     0.031356541618503965, 0.006053664187602052, 0.0008104601451430934, 6.952962320051347e-05,
-     3.0116861359641942e-06),
+    (0.2363038808107376, 0.06806989014148712, 0.009666693396866322),
+    (0.4864702627771299, 0.30066526080281564, 0.11945033345569918, 0.03297789402323131,
+     0.006456820782339476, 0.0008787194132079146, 7.691923128168434e-05, 3.429979083427773e-06),
 )  # fmt: skip
 TAIL_BELOW = (
-    (1.0, 1.8282650709152222, 1.4519153833389282, 0.643620491027832, 0.16210222244262695,
-     0.021987080574035645),
-    (1.0, 2.4559030924238985, 2.812443570638539, 1.9839484439278925, 0.9583420461413412,
-     0.3327968543984401, 0.08464844552938626, 0.01569714117822727, 0.0020541698359698387,
-     0.00017428491958666455, 7.5491776219154864e-06),
+    (1.84684419631958, 1.4817407131195068, 0.6677010655403137, 0.17049160599708557,
+     0.02423366717994213),
+    (2.4727142439293894, 2.852743806331642, 2.028744418003545, 0.9887843949303572,
+     0.3468156527540666, 0.08921958958291829, 0.016763273722180415, 0.002228415965938138,
+     0.00019280792009181182, 8.597682551390969e-06),
 )  # fmt: skip
 # x·Φ(−x) and its slope are 0 beyond.
 TAIL_ENDS = (14.8, 38.7)
@@ -277,25 +280,39 @@ def _density_parts(a):
 
 
 @inlined_kernel
+def _last_step(a, rest, first):
+    """first + a·rest in two parts."""
+    total = multiply_add(a, rest, first)
+    return total, multiply_add(a, rest, first - total)
+
+
+@inlined_kernel
 def _mills(a):
-    """a·Φ(−a)·e^(a²/2) for a ≥ 0.7, φ(0) less what goes to 0 with 1/a²: its two parts."""
-    short = polynomial(a, TAIL_ABOVE) / polynomial(a, TAIL_BELOW) - constant(a, DENSITY_LOST)
+    """a·Φ(−a)·e^(a²/2) for a ≥ 0.9, φ(0) less what goes to 0 with 1/a²: its two parts.
+
+    What the last steps of the polynomials and the division lose would be 0.4 ulp of the whole.
+    """
+    above, above_lost = _last_step(a, polynomial(a, TAIL_ABOVE), constant(a, TAIL_FIRST))
+    below, below_lost = _last_step(a, polynomial(a, TAIL_BELOW), constant(a, ONE))
+    inverse = 1.0 / below
+    short = above * inverse
+    left = (multiply_add(-1.0 * short, below, above) + (above_lost - short * below_lost)) * inverse
     size = constant(a, DENSITY) - short
-    return size, (constant(a, DENSITY) - size) - short
+    return size, ((constant(a, DENSITY) - size) - short) + (constant(a, DENSITY_LOST) - left)
 
 
 @inlined_kernel
 def gelu(x):
-    """x·Φ(x): x/2 + x²·P(x²) for |x| < 0.75; max(x, 0) − |x|·Φ(−|x|) beyond.
+    """x·Φ(x): x/2 + x²·P(x²) for |x| < 0.9; max(x, 0) − |x|·Φ(−|x|) beyond.
 
     Hendrycks & Gimpel, Gaussian error linear units (2016).
     """
     a = minimum(absolute(x), constant(x, TAIL_ENDS))
     w, k, r, rest = _density_parts(a)
     size, lost = _mills(a)
-    tail = scaled(size + (size * (r + rest) + lost), k)
-    small = x * (0.5 + x * polynomial(w, NORMAL))
-    return with_sign(select(a < 0.75, small, maximum(x, 0.0) - tail), x)
+    tail = scaled(size + (size * r + (size * rest + lost)), k)
+    small = x * (0.5 + x * (constant(x, CENTRE) + w * polynomial(w, NORMAL)))
+    return with_sign(select(a < 0.9, small, maximum(x, 0.0) - tail), x)
 
 
 @inlined_kernel
@@ -307,8 +324,8 @@ def gelu_slope(x):
     size = _mills(a)[0] / a - a * constant(a, DENSITY)
     tail = scaled(size + size * m, k)
     density = constant(a, DENSITY) * ((1.0 + m) * two_to(maximum(k, -2.0)))
-    small = 0.5 + x * (polynomial(w, NORMAL) + density)
-    return select(a < 0.75, small, select(x < 0.0, tail, 1.0 - tail))
+    small = 0.5 + x * ((constant(x, CENTRE) + density) + w * polynomial(w, NORMAL))
+    return select(a < 0.9, small, select(x < 0.0, tail, 1.0 - tail))
 
 
 @inlined_kernel
