@@ -67,6 +67,14 @@ def _compile_lazily(function: Callable[..., Any], fastmath: set[str], **options:
     return dispatcher
 
 
+def _names_an_address(signature: Any) -> bool:
+    """Whether a type in it goes by an address, as that of a compiled function that is an argument.
+
+    Such a name means nothing to another process, which may have another function at that address.
+    """
+    return re.search(r"\b0x[0-9a-f]|#[0-9a-f]{4}", str(signature)) is not None
+
+
 class _KernelCache(caching._Cache):  # type: ignore[misc]
     """A file for each (function, signature, CPU): no index that two processes could interleave."""
 
@@ -95,7 +103,7 @@ class _KernelCache(caching._Cache):  # type: ignore[misc]
 
     def _entry(self, signature: Any, codegen: Any) -> Path | None:
         directory = cache_directory()
-        if directory is None or not self._enabled:
+        if directory is None or not self._enabled or _names_an_address(signature):
             return None
         key = hashlib.sha256(repr((str(signature), codegen.magic_tuple())).encode()).hexdigest()
         return directory / f"{self._name}-{key[:24]}.bin"

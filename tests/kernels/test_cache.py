@@ -246,3 +246,32 @@ def test_the_state_says_what_the_cache_holds():
     assert len(state["key"]) == 16
     assert state["writable"] == (state["path"] is not None)
     assert state["path"] is None or Path(state["path"]).name == state["key"]
+
+
+FUNCTION_AS_ARGUMENT = """
+import numba, numpy as np
+from mmlfast.kernels._jit import cache_state
+from mmlfast.kernels.newton import evaluate
+
+f, out = numba.njit({function}), np.empty(3)
+for _ in range(2):
+    evaluate(f, (), np.arange(3.0), out)
+print(out.tolist(), len(evaluate.signatures), cache_state()["files"])
+"""
+
+
+def test_code_for_a_function_given_as_argument_is_kept_for_the_process_alone(run_python, tmp_path):
+    """Its type goes by its address, where the next process may have any other function."""
+    for function, wanted in (("lambda x: x + 1", [1, 2, 3]), ("lambda x: 2 * x", [0, 2, 4])):
+        code = FUNCTION_AS_ARGUMENT.format(function=function)
+        printed = run_python(code, MMLFAST_CACHE_DIR=tmp_path / "cache")
+        assert printed.split("]") == [str(list(map(float, wanted)))[:-1], " 1 0\n"]
+    assert entries(tmp_path / "cache") == []
+
+
+def test_addresses_are_found_within_tuples():
+    import numba
+
+    typed = numba.typeof(((1.0, numba.njit(lambda x: x)), None))
+    assert _jit._names_an_address((typed,))
+    assert not _jit._names_an_address((numba.typeof(((1.0, 2), "text")), numba.typeof([1.0])))
