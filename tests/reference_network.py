@@ -64,6 +64,7 @@ HEADS = {
         lambda y, a: -(xlogy(y, clipped(a)) + xlogy(1 - y, 1 - clipped(a))).sum(axis=1),
     ),
     "softmax": (softmax, lambda y, a: -xlogy(y, clipped(a)).sum(axis=1)),
+    "squared_logistic": (expit, lambda y, a: ((y - a) ** 2).sum(axis=1) / 2),
     "poisson": (np.exp, lambda y, a: (xlogy(y, y / a) - y + a).sum(axis=1)),
 }
 
@@ -137,6 +138,8 @@ class Network:
         loss = float((weight * losses).sum() / total + alpha / 2 * squares / total)
 
         delta = (found[-1] - Y) * weight[:, None]
+        if self.head == "squared_logistic":
+            delta = delta * found[-1] * (1 - found[-1])
         coefs, intercepts = [], []
         for layer in reversed(range(self.n_layers)):
             A = X if layer == 0 else found[2 * layer - 1]

@@ -27,12 +27,14 @@ ACTIVATIONS = {
     "gelu_tanh": activations.GELU_TANH,
     "softplus": activations.SOFTPLUS,
 }
-# The output's activation; its loss is the one whose derivative by Z is A − Y.
+# The output's activation, and with it the loss: but for the last the one whose derivative by Z is
+# A − Y.
 HEADS = {
     "identity": losses.SQUARED,
     "logistic": losses.LOGISTIC,
     "softmax": losses.SOFTMAX,
     "poisson": losses.POISSON,
+    "squared_logistic": losses.SQUARED_LOGISTIC,
 }
 KEEPS_SLOPES = (activations.GELU, activations.GELU_TANH)
 
@@ -63,9 +65,9 @@ class Network:
         Units of each layer (n_0, …, n_L), input and output included.
     activations : sequence of str
         Of the L − 1 hidden layers, from `ACTIVATIONS`.
-    head : {"identity", "logistic", "softmax", "poisson"}
-        Of the output, with its loss: ½‖a − y‖², −Σ y log a + (1 − y) log(1 − a), −Σ y log a, and
-        Σ y log(y/a) − y + a for a = eᶻ.
+    head : {"identity", "logistic", "softmax", "poisson", "squared_logistic"}
+        Of the output, with its loss: ½‖a − y‖², −Σ y log a + (1 − y) log(1 − a), −Σ y log a,
+        Σ y log(y/a) − y + a for a = eᶻ, and ½‖a − y‖² for logistic a.
     dtype : {float32, float64}
 
     Attributes
@@ -265,7 +267,8 @@ class Network:
 
         def compute(network: Data, room: Workspace, batch: NDArray[np.int64]) -> object:
             backprop.run(NOBODY, self.passes.forward, network, data, batch, RATES, SUMS)
-            return backprop.find_loss(network, data, batch)
+            weights = backprop.take_targets(network, data, batch)
+            return backprop.find_loss(network, batch), weights
 
         def merge(result: Any, *_: object) -> None:
             total[0] += result[0] * result[1]
@@ -287,9 +290,10 @@ class Network:
 
         def compute(network: Data, room: Workspace, batch: NDArray[np.int64]) -> object:
             backprop.run(NOBODY, self.passes.forward, network, data, batch, RATES, SUMS)
-            result = backprop.find_loss(network, data, batch)
+            weights = backprop.take_targets(network, data, batch)
+            value = backprop.find_loss(network, batch)
             backprop.run(NOBODY, self.passes.back, network, data, batch, RATES, SUMS)
-            return result
+            return value, weights
 
         def merge(result: Any, lo: int, hi: int, room: Workspace, network: Data) -> None:
             value, weights = result

@@ -14,16 +14,16 @@ from __future__ import annotations
 import numpy as np
 
 from mmlfast.kernels._elementary import (
+    exp,
     expm1,
     gelu,
     gelu_slope,
     gelu_tanh,
     gelu_tanh_slope,
-    sigmoid,
     softplus,
     tanh,
 )
-from mmlfast.kernels._jit import ordered_kernel
+from mmlfast.kernels._jit import inlined_kernel, ordered_kernel
 from mmlfast.kernels._simd import lanes, load, store
 from mmlfast.kernels._vectors import read, select, write
 from mmlfast.kernels.layers import (
@@ -41,7 +41,13 @@ LEAK = 0.01
 NOT_KEPT = -1
 
 
-@ordered_kernel
+@inlined_kernel
+def logistic(z):
+    """1/(1 + e⁻ᶻ) within 3 ulp, 0 below −700 or −88: a third less work than within 2 ulp."""
+    return 1.0 / (1.0 + exp(0.0 - z))
+
+
+@inlined_kernel
 def value(code, z):
     """f(z) of a Vector."""
     if code == RELU:
@@ -49,7 +55,7 @@ def value(code, z):
     if code == TANH:
         return tanh(z)
     if code == LOGISTIC:
-        return sigmoid(z)
+        return logistic(z)
     if code == LEAKY_RELU:
         return select(z < 0.0, LEAK * z, z)
     if code == SOFTPLUS:
@@ -87,6 +93,33 @@ def slope(code, z, a):
     return slope_from_value(code, a)
 
 
+@inlined_kernel
+def _values(code, parameters, bias, work, place, stride, rows):
+    """z ← f(z + b) of a column of vectors.
+
+    Inlined where the code is a constant: the constants of f then stay in registers, 9.7 ns a vector
+    of logistic float64 where one loop for all codes took 13.6.
+    """
+    b = read(parameters, bias)
+    for i in range(rows):
+        at = place + i * stride
+        write(work, at, value(code, read(work, at) + b))
+
+
+@ordered_kernel
+def _keep(layer, j, parameters, work, rows, keep_z):
+    """SLOPE ← f′(z + b) where it is kept, OUT_DELTA ← z + b with `keep_z`: a column of vectors."""
+    code, stride = layer[ACTIVATION], layer[OUT_STRIDE]
+    b = read(parameters, layer[B] + j)
+    for i in range(rows):
+        at = i * stride + j
+        z = read(work, layer[OUTPUT] + at) + b
+        if layer[SLOPE] != NOT_KEPT:
+            write(work, layer[SLOPE] + at, slope(code, z, value(code, z)))
+        if keep_z:
+            write(work, layer[OUT_DELTA] + at, z)
+
+
 @ordered_kernel
 def activate(layer, column, vectors, parameters, work, rows, keep_z):
     """OUTPUT ← f(OUTPUT + b) for the columns of a part, zero beyond the layer's units.
@@ -94,19 +127,27 @@ def activate(layer, column, vectors, parameters, work, rows, keep_z):
     SLOPE is overwritten by f′ where it is kept, and OUT_DELTA by z where `keep_z`.
     """
     width, stride, code = lanes(work), layer[OUT_STRIDE], layer[ACTIVATION]
-    kept = layer[SLOPE] != NOT_KEPT
     for v in range(vectors):
         j = column + v * width
-        bias = read(parameters, layer[B] + j)
-        for i in range(rows):
-            at = i * stride + j
-            z = read(work, layer[OUTPUT] + at) + bias
-            a = value(code, z)
-            write(work, layer[OUTPUT] + at, a)
-            if kept:
-                write(work, layer[SLOPE] + at, slope(code, z, a))
-            if keep_z:
-                write(work, layer[OUT_DELTA] + at, z)
+        bias, place = layer[B] + j, layer[OUTPUT] + j
+        if keep_z or layer[SLOPE] != NOT_KEPT:
+            _keep(layer, j, parameters, work, rows, keep_z)
+        if code == RELU:
+            _values(RELU, parameters, bias, work, place, stride, rows)
+        elif code == TANH:
+            _values(TANH, parameters, bias, work, place, stride, rows)
+        elif code == LOGISTIC:
+            _values(LOGISTIC, parameters, bias, work, place, stride, rows)
+        elif code == LEAKY_RELU:
+            _values(LEAKY_RELU, parameters, bias, work, place, stride, rows)
+        elif code == SOFTPLUS:
+            _values(SOFTPLUS, parameters, bias, work, place, stride, rows)
+        elif code == GELU:
+            _values(GELU, parameters, bias, work, place, stride, rows)
+        elif code == GELU_TANH:
+            _values(GELU_TANH, parameters, bias, work, place, stride, rows)
+        else:
+            _values(IDENTITY, parameters, bias, work, place, stride, rows)
         if j + width > layer[N_OUT] and code in (LOGISTIC, SOFTPLUS):
             for i in range(rows):
                 for k in range(layer[N_OUT], j + width):

@@ -97,6 +97,11 @@ def _update_part(p, network, rates, sums):
     rule, rate, beta_1, beta_2, epsilon, penalty, decay, biases = rates
     kind = parameters.dtype.type
     lo, hi = p * UPDATED, min((p + 1) * UPDATED, len(parameters))
+    if penalty == 0.0 and decay == 0.0:
+        settings = (kind(rate), kind(beta_1), kind(beta_2), kind(epsilon), kind(0), kind(0))
+        square, _ = update(int(rule), parameters, gradient, first, second, (lo, hi), settings)
+        sums[p, 0], sums[p, 1] = square, 0.0
+        return
     squares = sizes = 0.0
     for l in range(len(layers)):
         layer = layers[l]
@@ -154,20 +159,23 @@ def help_crew(control, patience, network, data, batch, rates, sums):
 
 
 @ordered_kernel
-def find_loss(network, data, batch):
-    """(Σ wᵢ ℓᵢ / Σ wᵢ, Σ wᵢ) of the batch after `go_forward`, leaving Δ_L."""
-    layers, parameters, _, _, _, work, places = network
+def take_targets(network, data, batch):
+    """The batch's targets and weights into work; Σ wᵢ."""
+    _, _, _, _, _, work, places = network
     _, _, _, _, Y, weight, order = data
-    layer, rows = layers[-1], _rows_of(batch)
     chosen = order[batch[FIRST] : batch[FIRST] + batch[COUNT]]
-    stop = blocks(rows, lanes(work)) * lanes(work)
-    total = gather_targets(
-        Y, weight, chosen, stop, work, places[TARGETS], places[WEIGHTS]
-    )
-    value = loss(
-        places[HEAD], layer, parameters, work, places[TARGETS], places[WEIGHTS], places[BLOCK], rows
-    )
-    return value, total
+    stop = blocks(_rows_of(batch), lanes(work)) * lanes(work)
+    return gather_targets(Y, weight, chosen, stop, work, places[TARGETS], places[WEIGHTS])
+
+
+@ordered_kernel
+def find_loss(network, batch):
+    """Σ wᵢ ℓᵢ / Σ wᵢ of the batch once it has been taken forward, leaving Δ_L."""
+    layers, parameters, _, _, _, work, places = network
+    return loss(
+        places[HEAD], layers[-1], parameters, work, places[TARGETS], places[WEIGHTS],
+        places[BLOCK], _rows_of(batch),
+    )  # fmt: skip
 
 
 @ordered_kernel
@@ -200,7 +208,7 @@ def train(control, program, network, data, batch, rates, sums, schedule, history
     parameters, order = network[1], data[6]
     n = len(order)
     n_updates = blocks(len(parameters), UPDATED)
-    size = weight_squares(network)
+    size, weight = weight_squares(network), 0.0
     batch[TRAINING] = 1
     for epoch in range(n_epochs):
         total = squares = 0.0
@@ -210,9 +218,11 @@ def train(control, program, network, data, batch, rates, sums, schedule, history
             batch[COUNT] = min(batch_size, n - b * batch_size)
             batch[STEP] += 1
             # The one batch of a full pass is in place from the first on.
-            forward_from = 0 if n_batches > 1 or epoch == 0 else 1
-            run(control, program[0][forward_from:], network, data, batch, rates, sums)
-            value, weight = find_loss(network, data, batch)
+            in_place = n_batches == 1 and epoch > 0
+            if not in_place:
+                weight = take_targets(network, data, batch)
+            run(control, program[0][int(in_place) :], network, data, batch, rates, sums)
+            value = find_loss(network, batch)
             if weight == 0.0:  # nothing in it counts
                 continue
             share = penalty if of_mean else penalty / weight

@@ -116,10 +116,13 @@ def weight_gradient(layer, p, work, gradient, rows):
             )  # fmt: skip
     if p == 0:
         for column in range(0, layer[N_OUT], lanes(work)):
-            total = splat(work, 0)
-            for i in range(rows):
-                total = total + read(work, layer[OUT_DELTA] + i * stride + column)
-            write(gradient, layer[B] + column, total)
+            # Two chains: each addition waits for the one before it.  Tiles have an even height.
+            even, odd = splat(work, 0), splat(work, 0)
+            for i in range(0, rows, 2):
+                at = layer[OUT_DELTA] + i * stride + column
+                even = even + read(work, at)
+                odd = odd + read(work, at + stride)
+            write(gradient, layer[B] + column, even + odd)
 
 
 @ordered_kernel

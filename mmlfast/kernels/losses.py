@@ -1,12 +1,13 @@
 """Output units, their loss and its derivative.
 
-    identity   a = z            ℓ = ½ Σⱼ (aⱼ − yⱼ)²
+    squared    a = z            ℓ = ½ Σⱼ (aⱼ − yⱼ)²
     logistic   a = 1/(1 + e⁻ᶻ)  ℓ = Σⱼ log(1 + e^zⱼ) − yⱼ zⱼ
     softmax    aⱼ = e^zⱼ/Σ e^z  ℓ = Σⱼ yⱼ (log Σ e^z − zⱼ)
     poisson    a = eᶻ           ℓ = Σⱼ yⱼ log yⱼ − yⱼ zⱼ − yⱼ + aⱼ
+    squared logistic            the a of logistic, the ℓ of squared
 
-Each is the canonical pair of output and loss, so that ∂ℓ/∂z = a − y.  Losses are formed from z, not
-from a: no logarithm of a number that was rounded to 0 or 1.
+Each but the last is the canonical pair of output and loss, so that ∂ℓ/∂z = a − y.  Losses are
+formed from z, not from a: no logarithm of a number that was rounded to 0 or 1.
 
 As many samples as a register has lanes are transposed and worked on together, unit by unit: row by
 row the sums across lanes and the chain of maximum, exponential, sum and logarithm took 100 ns a
@@ -16,13 +17,14 @@ are 0.
 
 from __future__ import annotations
 
-from mmlfast.kernels._elementary import exp, log, sigmoid, softplus
+from mmlfast.kernels._elementary import exp, log, softplus
 from mmlfast.kernels._jit import ordered_kernel
 from mmlfast.kernels._simd import lanes, load
 from mmlfast.kernels._vectors import read, select, splat, sum_lanes, transpose, write
+from mmlfast.kernels.activations import logistic
 from mmlfast.kernels.layers import N_OUT, OUT_DELTA, OUT_STRIDE, OUTPUT, B
 
-SQUARED, LOGISTIC, SOFTMAX, POISSON = range(4)
+SQUARED, LOGISTIC, SOFTMAX, POISSON, SQUARED_LOGISTIC = range(5)
 
 
 @ordered_kernel
@@ -65,8 +67,8 @@ def _softmax(work, block, n):
 @ordered_kernel
 def _unit(head, z):
     """a of a Vector z, for heads whose units do not know of each other."""
-    if head == LOGISTIC:
-        return sigmoid(z)
+    if head in (LOGISTIC, SQUARED_LOGISTIC):
+        return logistic(z)
     if head == POISSON:
         return exp(z)
     return z
@@ -98,7 +100,7 @@ def output(head, layer, parameters, work, block, rows):
 
 @ordered_kernel
 def loss(head, layer, parameters, work, targets, weights, block, rows):
-    """Σ wᵢ ℓᵢ, with OUT_DELTA ← wᵢ (aᵢ − yᵢ).
+    """Σ wᵢ ℓᵢ, with OUT_DELTA ← wᵢ ∂ℓᵢ/∂z.
 
     targets: where in `work` the y lie, transposed as a block is, block after block; weights: where
     the wᵢ lie; `block` as for `output`.
@@ -124,7 +126,10 @@ def loss(head, layer, parameters, work, targets, weights, block, rows):
                 z, y = read(work, block + j), read(work, y0 + j)
                 a = _unit(head, z)
                 of_samples = of_samples + _loss_of_unit(head, z, a, y)
-                write(work, block + j, weight * (a - y))
+                slope = weight * (a - y)
+                if head == SQUARED_LOGISTIC:
+                    slope = slope * (a * (1.0 - a))
+                write(work, block + j, slope)
         total = total + weight * of_samples
         _turn_back(layer, work, block, layer[OUT_DELTA], i)
     return sum_lanes(total)
