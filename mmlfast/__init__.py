@@ -12,6 +12,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "angle": "mmlfast.api.vectors",
+    "BatchedLinearRegression": "mmlfast.api.batched_linear",
+    "BatchedLogisticRegression": "mmlfast.api.batched_logistic",
     "change_basis": "mmlfast.api.bases",
     "config_context": "mmlfast.runtime.threads",
     "covariance": "mmlfast.api.covariance",

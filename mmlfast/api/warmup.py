@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmlfast.api.batched_linear import BatchedLinearRegression
+from mmlfast.api.batched_logistic import BatchedLogisticRegression
 from mmlfast.api.determinant import determinant
 from mmlfast.api.elimination import inverse, solve
 from mmlfast.api.graph import Graph
@@ -64,6 +66,7 @@ def warm_up(
                     rotate_image(numbers[:8, :8].astype(dtype), 30, order=order)
             shown.advance(1)
         _graphs()
+        _regressions(numbers)
         shown.advance(1)
     remove_unused_caches()
     return {**cache_state(), "dtypes": list(dtypes)}
@@ -92,3 +95,9 @@ def _graphs() -> None:
         for method in ("auto", "gauss_seidel"):
             pagerank(graph, method=method)
         personalized_pagerank(graph, [0, 1])
+
+
+def _regressions(X: NDArray[Any]) -> None:
+    tables = X[:576, :4].reshape(12, 48, 4)
+    BatchedLinearRegression().fit(tables, tables.sum(2))
+    BatchedLogisticRegression(1.0).fit(tables, tables[..., 0] > 7)

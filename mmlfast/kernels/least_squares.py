@@ -212,11 +212,11 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
 
     data = (X, y, w, x_stride, y_stride, w_stride): base addresses and strides from problem to
     problem, 0 where all share it, w_stride −1 for no weights.  sizes = (n, d, ones, count);
-    options = (solver, α, tol, max_iter); `layout` as above.  report (2p + REPORT, whole groups) gets, for p = ones + d,
-    the coefficients, their standard errors, and RSS …: the residual sum of squares, the one about
-    the mean (about 0 without ones), columns lost, NaN for bad input, rows that count, refinements
-    or steps, and of gradient descent the length of the gradient.
-    """  # fmt: skip
+    options = (solver, α, tol, max_iter).  report (2p + REPORT, whole groups) gets, for p = ones +
+    d, the coefficients, their standard errors, and RSS …: the residual sum of squares, the one
+    about the mean (about 0 without ones), columns lost, NaN for bad input, rows that count, steps
+    or 1 and refinements, and of gradient descent the squared length of the gradient.
+    """
     n, d, ones, count = sizes
     solver, alpha, tolerance, max_iter = options
     width = lanes(S)

@@ -43,8 +43,8 @@ from mmlfast.kernels.normal_equations import (
 NEWTON, GD = range(2)
 
 # Rows of the report after p coefficients, the intercept last, and p standard errors.
-LOSS, N_ITER, STATE, LOST, BAD_INPUT, COUNT, GRADIENT = range(7)
-REPORT = 7
+LOSS, N_ITER, STATE, LOST, BAD_INPUT, COUNT, POSITIVE, GRADIENT = range(8)
+REPORT = 8
 CONVERGED, UNFINISHED, SEPARATED = range(3)
 
 # Rows whose weighted copies stay in the first cache between being made and being summed.
@@ -79,7 +79,8 @@ def load_rows(data, first, present, sizes, layout, S, means):
     """x − mean and 1 to the panel, y and w behind it; the weighted means, or 0, to `means`.
 
     data = (X, y, w) and their strides from problem to problem, the last −1 for no weights.  Returns
-    Σ w, the number of rows with w > 0, and NaN in lanes that hold NaN, Inf or a negative weight.
+    Σ w, the numbers of rows with w > 0 and of those with y = 1, and NaN in lanes that hold NaN, Inf
+    or a negative weight, else 0.
     """
     X, y, w, x_stride, y_stride, w_stride = data
     n, d, ones, _ = sizes
@@ -91,7 +92,8 @@ def load_rows(data, first, present, sizes, layout, S, means):
         interleave(w, first * w_stride, w_stride, n, present, S, w0)
     for j in range(means, means + d * width, width):
         write(S, j, splat(S, 0))
-    mass, n_rows, bad, weight = splat(S, 0), splat(S, 0), splat(S, 0), splat(S, 1)
+    mass, n_rows, positive, bad = splat(S, 0), splat(S, 0), splat(S, 0), splat(S, 0)
+    weight = splat(S, 1)
     for i in range(0, n, LOAD_ROWS):
         rows = min(LOAD_ROWS, n - i)
         interleave(X, first * x_stride + i * d, x_stride, rows * d, present, S, spare)
@@ -104,7 +106,9 @@ def load_rows(data, first, present, sizes, layout, S, means):
             else:
                 n_rows = n_rows + 1.0
             mass = mass + weight
-            total = splat(S, 0)
+            label = read(S, y0 + (i + r) * width)
+            positive = positive + select(weight > 0.0, label, 0.0)
+            total = 0.0 * label
             for j in range(0, d * width, width):
                 value = read(S, spare + r * d * width + j)
                 total = total + 0.0 * value
@@ -122,7 +126,7 @@ def load_rows(data, first, present, sizes, layout, S, means):
         for i in range(0, n * step, step):
             for j in range(0, d * width, width):
                 write(S, i + j, read(S, i + j) - read(S, means + j))
-    return mass, n_rows, bad
+    return mass, n_rows, positive, bad
 
 
 @ordered_kernel
@@ -154,8 +158,8 @@ def scores(S, at, step, rows, p, beta, eta):
 def evaluate(S, layout, n, p, weighted, beta, eta, first):
     """H and, in column p, g without the penalty, to G, of the tiles from column `first` on.
 
-    Returns the loss and the smallest margin, η or −η as y has it: above 0 the classes are separated.
-    """  # fmt: skip
+    Returns the loss and the smallest margin, η or −η as y has it: above 0 the classes are apart.
+    """
     width = lanes(S)
     step, wide, y0, w0 = layout[0] * width, layout[1] * width, layout[2] * width, layout[3] * width
     B, G = layout[4] * width, layout[5] * width
@@ -234,7 +238,7 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
     mean squares, or the step expected to gain less than rounding, and Newton's step is settled.
     report (2p + REPORT, whole groups) gets, for p = d + ones, the coefficients, their standard
     errors, and LOSS …: the loss without the penalty, steps, state, columns lost, NaN for bad input,
-    rows that count, and the length of the gradient.
+    rows that count, those of them with y = 1, and the length of the gradient.
     """
     n, d, ones, count = sizes
     solver, alpha, tolerance, max_iter = options
@@ -244,14 +248,15 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
     kept = G + layout[6] * width
     U = kept + layout[6] * width
     means = layout[7] * width
-    beta, trial, change, inverses = means + wide, means + 2 * wide, means + 3 * wide, means + 4 * wide
-    units, v, eta = means + 5 * wide, means + 6 * wide, means + 7 * wide
+    beta, trial, change = means + wide, means + 2 * wide, means + 3 * wide
+    inverses, units = means + 4 * wide, means + 5 * wide
+    v, eta = means + 6 * wide, means + 7 * wide
     rounding = 16.0 * max(n, p) * 2.220446049250313e-16
     for at in range(layout[4] * width, G, width):
         write(S, at, splat(S, 0))
     for group in range(groups[0], groups[1]):
         first = group * width
-        mass, n_rows, bad = load_rows(
+        mass, n_rows, positive, bad = load_rows(
             data, first, min(width, count - first), sizes, layout, S, means
         )
         for at in range(beta, inverses, width):
@@ -299,11 +304,11 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
                 gradient = gradient + select(unit > 0.0, g * g / unit, 0.0)
                 step = maximum(step, c * c * unit)
                 expected = expected + c * g
-            done, endless = ended(
-                S, gradient, tolerance * tolerance * mass, step, mass, 0.0 - expected < NEGLIGIBLE * slack
-            )
+            bound = tolerance * tolerance * mass
+            gains_nothing = 0.0 - expected < NEGLIGIBLE * slack
+            done, endless = ended(S, gradient, bound, step, mass, gains_nothing)
             if solver == GD:
-                done, endless = select(gradient < tolerance * tolerance * mass, 1.0, 0.0), 0.0 * mass
+                done, endless = select(gradient < bound, 1.0, 0.0), 0.0 * mass
             endless = select(collapsed > 0.0, 1.0, endless)
             if iteration > 0:
                 endless = select(margin > 0.0, 1.0, endless)
@@ -322,6 +327,11 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
             for at in range(0, layout[6] * width, width):
                 write(S, U + at, read(S, G + at))
             lost = factor(S, U, wide, p, p + 1, inverses, rounding)
+        else:
+            # The step at hand squares what error is left; it has been found to be settled.
+            for j in range(0, p * width, width):
+                step = select(state < UNFINISHED, read(S, change + j), 0.0)
+                write(S, beta + j, read(S, beta + j) + step)
         places = beta, means, kept, U, wide, inverses, v
         write_report(S, places, sizes, state, bad, first, report)
         penalty = splat(S, 0)
@@ -333,6 +343,7 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
         write(report[2 * p + LOST], first, lost)
         write(report[2 * p + BAD_INPUT], first, bad)
         write(report[2 * p + COUNT], first, n_rows)
+        write(report[2 * p + POSITIVE], first, positive)
 
 
 @ordered_kernel

@@ -48,7 +48,7 @@ def add_four(sums, x, values):
 
 @ordered_kernel
 def add_products(S, places, steps, columns, rows, first):
-    """G += Σ_i a_i b_iᵀ over rows i, of the tiles from column `first` on those not below the diagonal.
+    """G += Σ_i a_i b_iᵀ over rows i, in the tiles from column `first` on, not below the diagonal.
 
     places = (A, B, G), steps from row to row, both in numbers; columns = (of A, of B), in vectors:
     whole tiles of them are read and written.

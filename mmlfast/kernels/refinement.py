@@ -24,11 +24,11 @@ def refine(S, where, factors, unit, x, wanted):
     """Solve for the y beside A and g = 0, or, with unit ≥ 0, for y = 0 and g = e_unit.
 
     where = (Q, A, step, rows, p): panels of p columns and y, whose y in Q is overwritten; factors
-    as `orthogonalise` left them.  x gets the p numbers of the solution, p more of scratch, and r.  A lane
-    ends when its correction no longer halves or is below rounding, in units of the columns'
+    as `orthogonalise` left them.  x gets the p numbers of the solution, p more of scratch, and r.
+    A lane ends when its correction no longer halves or is below rounding, in units of the columns'
     lengths.  Returns the corrections of each lane of `wanted`.
-    """  # fmt: skip
-    Q, A, step, rows, p = where
+    """
+    Q, _, step, rows, p = where
     U, _, inverses, lengths = factors
     width = lanes(S)
     t, r = x + p * width, x + 2 * p * width
