@@ -72,8 +72,17 @@ class Introspection:
             `intercepts` shaped as coefs_ and intercepts_, and `inputs` shaped as X.
         """
         X, Y = self._samples(X, y)
-        weight = None if sample_weight is None else np.ascontiguousarray(sample_weight, Y.dtype)
-        return self._network.gradients(X, Y, weight, alpha=self._penalty(len(Y)))
+        weight, total = None, len(Y)
+        if sample_weight is not None:
+            weight = np.ascontiguousarray(sample_weight, Y.dtype)
+            if weight.shape != (len(Y),):
+                raise ValueError(
+                    f"sample_weight must have shape ({len(Y)},); got {weight.shape}."
+                )
+            total = weight.sum()
+        return self._network.gradients(
+            X, Y, weight, alpha=self._penalty(total), n_jobs=self.n_jobs
+        )
 
     def input_gradient(self, X: Any, y: Any = None, *, output: Any = None) -> NDArray[Any]:
         """How each sample's loss, or an output, changes with its features.
@@ -94,13 +103,13 @@ class Introspection:
         """
         if y is not None:
             X, Y = self._samples(X, y)
-            return self._network.gradients(X, Y).inputs * len(Y)
+            return self._network.gradients(X, Y, n_jobs=self.n_jobs).inputs * len(Y)
         X = self._checked(X)
         outputs = self._network.predict(X, n_jobs=self.n_jobs)
         # Whatever the head, ∂L/∂Z = A − Y: a target of A − E makes that E, ones where asked.
         E = self._asked(outputs, output)
         with np.errstate(all="ignore"):
-            return self._network.gradients(X, outputs - E).inputs * len(E)
+            return self._network.gradients(X, outputs - E, n_jobs=self.n_jobs).inputs * len(E)
 
     def gradient_check(
         self, X: Any, y: Any, tol: float = 1e-6, *, max_weights: int = 2000
@@ -127,8 +136,8 @@ class Introspection:
             self._network, X, Y, alpha=self._penalty(len(Y)), tol=tol, max_weights=max_weights
         )
 
-    def _penalty(self, n_samples: int) -> float:
-        """λ of the penalty λ/2 Σ ‖W‖² / n_samples."""
+    def _penalty(self, total: float) -> float:
+        """λ of the penalty λ/2 Σ ‖W‖² beside a loss summed over samples of this total weight."""
         return self.alpha
 
     def _samples(self, X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
@@ -138,7 +147,7 @@ class Introspection:
         with open_samples(self, X, y, reset=False, once=True) as samples:
             if samples.X is None:
                 raise ValueError("X must fit in memory here. Pass some of its rows.")
-            y = self._target(samples.y, None, False)
+            y = self._target(samples.y)
             return samples.X, self._encode(y, self._network.dtype)
 
     def _asked(self, outputs: NDArray[Any], output: Any) -> NDArray[Any]:

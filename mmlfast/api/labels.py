@@ -55,7 +55,16 @@ class Labels:
 
     def check_known(self, y: Any, *, all_of_them: bool) -> None:
         """ValueError if y has labels that are not among the classes."""
-        found = unique_labels(y)
+        if (self.kind == MULTILABEL) != (y.ndim == 2):
+            raise ValueError(f"y must be {self.kind}, as in the fit before; got shape {y.shape}.")
+        if self.kind == MULTILABEL:
+            if y.shape[1] != len(self.classes) or not type_of_target(y).startswith("multilabel"):
+                raise ValueError(
+                    f"y must hold 0 and 1 for each of {len(self.classes)} labels, as in the fit "
+                    f"before; got shape {y.shape} and {type_of_target(y)}."
+                )
+            return
+        found = np.unique(y)
         if all_of_them and set(found) != set(self.classes):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous "
@@ -70,7 +79,12 @@ class Labels:
     def encode(self, y: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
         """0 and 1 of shape (n_samples, n_outputs)."""
         if self.kind == MULTILABEL:
-            return np.ascontiguousarray(y.toarray() if issparse(y) else y, dtype)
+            y = y.toarray() if issparse(y) else np.asarray(y)
+            if not ((y == 0) | (y == 1)).all():
+                raise ValueError(
+                    f"y of several labels must hold 0 and 1; got {y.min()} … {y.max()}."
+                )
+            return np.ascontiguousarray(y, dtype)
         index = np.searchsorted(self.classes, y)
         if self.kind == "binary":
             return index.astype(dtype).reshape(-1, 1)

@@ -27,8 +27,8 @@ class LinearNetwork(Introspection, NetworkEstimator):
     def _initialize(self, network: Network, random_state: Any) -> None:
         """A convex problem starts at zero."""
 
-    def _penalty(self, n_samples: int) -> float:
-        return float(self.alpha * n_samples)
+    def _penalty(self, total: float) -> float:
+        return float(self.alpha * total)
 
     @property
     def intercept_(self) -> NDArray[Any]:

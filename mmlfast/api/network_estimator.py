@@ -49,8 +49,10 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):
         """Write the weights to start from."""
         raise NotImplementedError
 
-    def _target(self, y: Any, classes: Any, fresh: bool) -> Any:
-        """y checked, as it was given; with `fresh` its kind is noted."""
+    def _target(
+        self, y: Any, *, fresh: bool = False, classes: Any = None, refit: bool = False
+    ) -> Any:
+        """y checked, as it was given; with `fresh` its kind is noted, else it must be the same."""
         raise NotImplementedError
 
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -81,7 +83,7 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):
         self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None, *,
         incremental: bool = False, classes: Any = None,
     ) -> Self:  # fmt: skip
-        check_settings(self.get_params(deep=False), self._solvers, self._losses)
+        check_settings(self.__dict__, self._solvers, self._losses)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         sizes, activations = self._hidden()
@@ -91,7 +93,7 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):
         with open_samples(
             self, X, y, sample_weight, reset=fresh, once=incremental
         ) as samples, task:  # fmt: skip
-            y = self._target(samples.y, classes, fresh)
+            y = self._target(samples.y, fresh=fresh, classes=classes, refit=not incremental)
             random_state = check_random_state(self.random_state)
             if fresh:
                 self._begin(samples, y, sizes, activations, random_state)
@@ -154,8 +156,8 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):
             with open_samples(self, *eval_set, reset=False, once=True) as samples:
                 if samples.X is None:
                     raise ValueError("eval_set must fit in memory: it is read after each epoch.")
-                Y_eval = self._encode(self._target(samples.y, None, False), self._network.dtype)
-                return Validation(samples.X, Y_eval, None, self._score), rows
+                Y_eval = self._encode(self._target(samples.y), self._network.dtype)
+                return Validation(samples.X, Y_eval, None, self._score, self.n_jobs), rows
         if not self.early_stopping:
             return None, rows
         if data.X is None:
@@ -166,7 +168,7 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):
         stratify = Y[:, 0] if self._network.head == "logistic" and Y.shape[1] == 1 else None
         train, kept = split(rows, self.validation_fraction, random_state, stratify)
         weight = None if data.weight is None else data.weight[kept]
-        return Validation(data.X[kept], Y[kept], weight, self._score), train
+        return Validation(data.X[kept], Y[kept], weight, self._score, self.n_jobs), train
 
     def _train(
         self, data: Prepared, eval_set: Any, random_state: Any, task: FitTask, incremental: bool
@@ -228,10 +230,11 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):
     def _as_if_fitted(self) -> dict[str, Any]:
         """Attributes of the model as if training ended here, for scikit-learn's callbacks."""
         here = copy.copy(self)
-        here._network = copy.deepcopy(self._network)
+        here._network, here._record = copy.deepcopy((self._network, self._record))
         here.n_iter_ = len(self._record.curves.loss)
         here._publish()
-        return {k: v for k, v in vars(here).items() if k.endswith("_") or k == "_network"}
+        kept = ("_network", "_record")
+        return {k: v for k, v in vars(here).items() if k.endswith("_") or k in kept}
 
     def _publish(self) -> None:
         """Set the learned attributes that are not the network's."""

@@ -39,7 +39,7 @@ def fit_lbfgs(
     def objective(parameters: NDArray[Any]) -> tuple[float, NDArray[Any]]:
         nonlocal latest
         _unpack(parameters, work)
-        found = work.gradients(X, Y, weight, alpha=estimator.alpha)
+        found = work.gradients(X, Y, weight, alpha=estimator.alpha, n_jobs=estimator.n_jobs)
         np.concatenate(
             [array.ravel() for array in (*found.coefs, *found.intercepts)], out=gradient
         )

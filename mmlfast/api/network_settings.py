@@ -80,10 +80,9 @@ def check_settings(
     parameters: dict[str, Any], solvers: Sequence[str], losses: Sequence[str]
 ) -> None:
     """ValueError, naming the parameter, for settings no data could satisfy."""
-    for name, value in parameters.items():
-        holds, words = RULES.get(name, (lambda value: True, ""))
-        if not holds(value):
-            raise ValueError(f"{name} must be {words}; got {value!r}.")
+    for name, (holds, words) in RULES.items():
+        if name in parameters and not holds(parameters[name]):
+            raise ValueError(f"{name} must be {words}; got {parameters[name]!r}.")
     for name, allowed in (("solver", solvers), ("loss", losses)):
         if parameters.get(name, allowed[0]) not in allowed:
             raise ValueError(

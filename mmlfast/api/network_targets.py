@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import type_of_target
 
 from mmlfast.api.head_losses import r2
-from mmlfast.api.labels import MULTILABEL, Labels
+from mmlfast.api.labels import Labels
 from mmlfast.api.network_estimator import NetworkEstimator
 
 
@@ -24,20 +23,17 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     _multilabel = True
     _labels: Labels
 
-    def _target(self, y: Any, classes: Any, fresh: bool) -> Any:
+    def _target(
+        self, y: Any, *, fresh: bool = False, classes: Any = None, refit: bool = False
+    ) -> Any:
         if y.ndim == 2 and (y.shape[1] == 1 or not self._multilabel):
             y = column_or_1d(y, warn=True)
         if fresh:
             self._labels = Labels.of(y, classes)
             self.classes_ = self._labels.classes
-            if classes is None:
-                return y
-        multilabel = type_of_target(y).startswith("multilabel")
-        if multilabel != (self._labels.kind == MULTILABEL):
-            raise ValueError(
-                f"y must be {self._labels.kind}, as in the fit before; got {type_of_target(y)}."
-            )
-        self._labels.check_known(y, all_of_them=self.warm_start and classes is None)
+            refit = False
+        if not fresh or classes is not None:
+            self._labels.check_known(y, all_of_them=refit)
         return y
 
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -129,7 +125,9 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
 
     _losses = ("squared_error", "poisson")
 
-    def _target(self, y: Any, classes: Any, fresh: bool) -> Any:
+    def _target(
+        self, y: Any, *, fresh: bool = False, classes: Any = None, refit: bool = False
+    ) -> Any:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         y = y.astype(np.float64) if y.dtype.kind == "O" else y

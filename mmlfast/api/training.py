@@ -1,7 +1,7 @@
 """The one fit loop: epochs, each a compiled call, until a rule stops them.
 
-Whatever ends training, the weights are those of a finished epoch: they are copied before each call
-and put back where the call failed or was interrupted.
+Whatever ends training, the weights are those of a finished epoch, and of one whose loss is sane:
+they are copied before each call, and put back where it failed or was interrupted.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from mmlfast.api.callbacks import FitTask
 from mmlfast.api.epochs import Epochs
 from mmlfast.api.learning_rates import LearningRates
 from mmlfast.api.network import Network
+from mmlfast.api.snapshots import Snapshots
 from mmlfast.api.trainer import Trainer
 from mmlfast.api.training_record import TrainingRecord
 from mmlfast.api.validation import Validation
@@ -43,29 +44,6 @@ class Rules:
     incremental: bool
 
 
-class Snapshot:
-    """The parameters and the optimiser's state, to go back to."""
-
-    def __init__(self, network: Network, trainer: Trainer) -> None:
-        self._network, self._trainer = network, trainer
-        self._first, self._second = np.empty_like(trainer.first), np.empty_like(trainer.second)
-        self.take()
-
-    def take(self) -> None:
-        """Remember the present."""
-        self._parameters = self._network.copy_parameters()
-        np.copyto(self._first, self._trainer.first)
-        np.copyto(self._second, self._trainer.second)
-        self._t = self._trainer.t
-
-    def restore(self) -> None:
-        """Go back to what was remembered last."""
-        self._network.set_parameters(self._parameters)
-        np.copyto(self._trainer.first, self._first)
-        np.copyto(self._trainer.second, self._second)
-        self._trainer.t = self._t
-
-
 class Training:
     """One call of `fit` or `partial_fit`; `run` returns how many epochs it finished."""
 
@@ -81,7 +59,7 @@ class Training:
 
     def run(self, task: FitTask, fitted: Any) -> int:
         """Train.  `fitted()` is the model so far, for callbacks that ask for it."""
-        rules, saved = self.rules, Snapshot(self.network, self.trainer)
+        rules, saved = self.rules, Snapshots(self.network, self.trainer)
         many = (
             self.epochs.in_order and self.validation is None and self.rates.steady
             and not task.listening and not rules.verbose
@@ -102,25 +80,25 @@ class Training:
                     )  # fmt: skip
                     break
         except KeyboardInterrupt:
-            saved.restore()
+            saved.restore(generations=1)
             warnings.warn("Training interrupted by user.", stacklevel=5)
         if rules.early_stopping and self.record.best_parameters is not None:
             self.network.set_parameters(self.record.best_parameters)
         return self.n_iter
 
-    def _one(self, saved: Snapshot) -> bool:
+    def _one(self, saved: Snapshots) -> bool:
         """An epoch of mini-batches; whether it could be finished."""
         began = perf_counter()
         rate = self.rates.current()
         report = self.epochs.run(rate)
-        losses = [] if report.failed >= 0 else [report.loss]
-        if not self._sound(losses):
-            step = self.trainer.t
-            saved.restore()
-            self._warn_diverged(step, report.loss, rate)
+        if report.failed >= 0 or not self.record.tolerated([report.loss]) or not self._finite():
+            step, epoch = self.trainer.t, self.n_iter + 1
+            # If the first batch failed already, it was the epoch before that spoilt the weights.
+            self._count(-saved.restore(generations=2 if report.failed == 0 else 1))
+            self._warn_diverged(step, epoch, report.loss if report.failed < 0 else math.nan, rate)
             return False
-        saved.take()
-        self.record.add(losses, [report.gradient_norm], rate, perf_counter() - began)
+        saved.take(1)
+        self.record.add([report.loss], [report.gradient_norm], rate, perf_counter() - began)
         self._count(1)
         if self.rules.verbose:
             self._tell(f"Iteration {self.n_iter}, loss = {report.loss:.8f}")
@@ -128,32 +106,34 @@ class Training:
             self._validate()
         if not self.rules.early_stopping:
             self.record.judge_loss(report.loss, self.rules.tol)
-        self.rates.epochs_end(1, self.record.n_samples_seen)
         return True
 
-    def _several(self, saved: Snapshot) -> bool:
+    def _several(self, saved: Snapshots) -> bool:
         """Epochs in the order of the rows, in one call; whether they could be finished."""
         began = perf_counter()
         rate, record = self.rates.current(), self.record
         asked = 1 if self.rules.incremental else self.rules.max_iter - self.n_iter
         asked = min(asked, self._per_call)
         report = self._epochs(asked, rate)
-        losses, failed = report.losses, report.failed >= 0
-        sound = record.tolerated(losses)
-        if failed or not self._sound(losses):
-            # Once more, up to the last good epoch: the same bits come out.
-            step, loss = self.trainer.t, losses[sound] if sound < len(losses) else math.nan
-            while True:
-                saved.restore()
-                report = self._epochs(sound, rate)
-                if self._sound(report.losses):
-                    break
-                sound -= 1
-            self._keep(saved, report, rate, perf_counter() - began)
-            self._warn_diverged(step, loss, rate)
-            return False
+        losses, sound = report.losses, record.tolerated(report.losses)
+        failed = report.failed >= 0 or sound < len(losses) or not self._finite()
+        if failed:
+            step, epoch = self.trainer.t, self.n_iter + sound + 1
+            loss = losses[sound] if sound < len(losses) else math.nan
+            # A loss is that of the weights before its step: the last step of the sound spoilt them.
+            self._count(-saved.restore(generations=1 if sound else 2))
+            # Once more as far as is good: the same bits come out.
+            report = self._epochs(max(sound - 1, 0), rate)
         seconds = perf_counter() - began
-        self._keep(saved, report, rate, seconds)
+        done = len(report.losses)
+        if done:
+            record.add(report.losses.tolist(), report.gradient_norms.tolist(), rate, seconds)
+        record.best_loss, record.no_improvement = report.best_loss, report.no_improvement
+        self._count(done)
+        if failed:
+            self._warn_diverged(step, epoch, loss, rate)
+            return False
+        saved.take(done)
         wanted = int(SECONDS_PER_CALL * asked / max(seconds, 1e-9))
         self._per_call = min(max(wanted, 1), 4 * asked, MOST_EPOCHS_PER_CALL)
         return True
@@ -165,26 +145,18 @@ class Training:
             n_iter_no_change=self.rules.n_iter_no_change,
         )  # fmt: skip
 
-    def _keep(self, saved: Snapshot, report: Any, rate: float, seconds: float) -> None:
-        saved.take()
-        count = len(report.losses)
-        if count:
-            self.record.add(report.losses.tolist(), report.gradient_norms.tolist(), rate, seconds)
-        self.record.best_loss = report.best_loss
-        self.record.no_improvement = report.no_improvement
-        self._count(count)
-        self.rates.epochs_end(count, self.record.n_samples_seen)
-
     def _count(self, epochs: int) -> None:
+        """So many more epochs are done; fewer, if below zero, and the record forgets them."""
         self.n_iter += epochs
+        if epochs < 0:
+            self.record.forget(-epochs)
         self.record.n_samples_seen += epochs * self.epochs.n_samples
+        self.rates.epochs_end(epochs, self.record.n_samples_seen)
 
-    def _sound(self, losses: Any) -> bool:
-        """Whether epochs were finished, their losses are sane, and all weights are finite."""
-        if self.record.tolerated(losses) < len(losses) or (not len(losses) and self._per_call == 1):
-            return False
+    def _finite(self) -> bool:
+        """Whether all weights are finite; an overflow in the last step shows in no loss yet."""
         with np.errstate(all="ignore"):
-            return math.isfinite(np.add.reduce(self.network.copy_parameters()))
+            return math.isfinite(np.add.reduce(self.network.parameters))
 
     def _validate(self) -> None:
         assert self.validation is not None
@@ -212,11 +184,11 @@ class Training:
             self.record.no_improvement = 0
         return why is not None
 
-    def _warn_diverged(self, step: int, loss: float, rate: float) -> None:
+    def _warn_diverged(self, step: int, epoch: int, loss: float, rate: float) -> None:
         warnings.warn(
-            f"Training diverged at step {step}, in epoch {self.n_iter + 1}: the loss became "
-            f"{loss:g} with a learning rate of {rate:g}. The weights of the last finished epoch "
-            "are kept. Lower learning_rate_init, or scale X (and y), for example with "
+            f"Training diverged at step {step}, in epoch {epoch}: the loss became {loss:g} with a "
+            f"learning rate of {rate:g}. The weights of epoch {self.n_iter} are kept. Lower "
+            "learning_rate_init, or scale X (and y), for example with "
             "sklearn.preprocessing.StandardScaler.",
             ConvergenceWarning, stacklevel=7,
         )  # fmt: skip

@@ -56,6 +56,12 @@ class TrainingRecord:
         self.curves.learning_rate.extend([rate] * count)
         self.curves.seconds.extend([seconds / count] * count)
 
+    def forget(self, count: int) -> None:
+        """Drop the last epochs: their steps have been undone."""
+        for name in self.curves.__slots__:
+            column = getattr(self.curves, name)
+            del column[max(len(column) - count, 0) :]
+
     def judge_loss(self, loss: float, tol: float) -> None:
         """Count epochs without an improvement of more than tol."""
         self.no_improvement = self.no_improvement + 1 if loss > self.best_loss - tol else 0

@@ -17,12 +17,15 @@ Score = Callable[[NDArray[Any], NDArray[Any], Any], float]
 class Validation:
     """Samples kept out of training, targets encoded as the network's outputs."""
 
-    def __init__(self, X: Any, Y: NDArray[Any], weight: NDArray[Any] | None, score: Score) -> None:
+    def __init__(
+        self, X: Any, Y: NDArray[Any], weight: NDArray[Any] | None, score: Score, n_jobs: int | None
+    ) -> None:
         self._X, self._Y, self._weight, self._score = X, Y, weight, score
+        self._n_jobs = n_jobs
 
     def measure(self, network: Network) -> tuple[float, float]:
         """(loss without penalty, score) of one pass."""
-        outputs = network.predict(self._X)
+        outputs = network.predict(self._X, n_jobs=self._n_jobs)
         return (
             head_loss(network.head, outputs, self._Y, self._weight),
             self._score(outputs, self._Y, self._weight),

@@ -21,7 +21,8 @@ def test_diverging_keeps_the_weights_of_the_last_finished_epoch(batch_size, earl
         hidden_layer_sizes=(8,), activation="identity", solver="gd", learning_rate_init=3.0,
         batch_size=batch_size, random_state=0, max_iter=1000, early_stopping=early,
     )  # fmt: skip
-    with pytest.warns(ConvergenceWarning, match=r"step \d+, in epoch \d+: .* rate of 3") as told:
+    message = r"step \d+, in epoch \d+: .* rate of 3\. .* epoch \d+ are kept"
+    with pytest.warns(ConvergenceWarning, match=message) as told:
         model.fit(X * 100, y)
     assert [one.category for one in told].count(ConvergenceWarning) == 1
     assert all(np.isfinite(a).all() for a in weights(model))
@@ -35,20 +36,32 @@ def test_diverging_keeps_the_weights_of_the_last_finished_epoch(batch_size, earl
                 same(again.fit(X * 100, y), model)
 
 
-def test_overflow_in_one_step_keeps_the_start():
+@pytest.mark.parametrize("batch_size", [30, 120])
+@pytest.mark.parametrize("rate", [1e300, 1e150])
+def test_one_wild_step_keeps_the_start(batch_size, rate):
     X, y = blobs()
-    model = MLPRegressor(hidden_layer_sizes=(8,), solver="gd", learning_rate_init=1e300,
-                         random_state=0, batch_size=30)  # fmt: skip
-    with pytest.warns(ConvergenceWarning, match="in epoch 1: the loss became"):
-        model.fit(X, y)
-    assert model.n_iter_ == 0
+    model = MLPRegressor(hidden_layer_sizes=(8,), solver="gd", random_state=0, max_iter=50,
+                         batch_size=batch_size)  # fmt: skip
+    with pytest.warns(ConvergenceWarning, match="weights of epoch 0 are kept"):
+        model.set_params(learning_rate_init=rate).fit(X, y)
+    assert model.n_iter_ == model.t_ == len(model.loss_curve_) == 0
     assert np.isnan(model.loss_)
-    assert all(np.isfinite(a).all() for a in weights(model))
-    start = MLPRegressor(hidden_layer_sizes=(8,), solver="gd", learning_rate_init=1e-300,
-                         random_state=0, max_iter=1)  # fmt: skip
+    start = clone(model).set_params(learning_rate_init=1e-300, max_iter=1)
     with pytest.warns(ConvergenceWarning, match="Maximum"):
         start.fit(X, y)
     same(model, start)
+
+
+@pytest.mark.parametrize("batch_size", [30, 120])
+def test_the_weights_that_are_kept_have_a_sane_loss(batch_size):
+    X, y = blobs()
+    wild = MLPRegressor(hidden_layer_sizes=(8,), solver="gd", random_state=0, max_iter=50,
+                        batch_size=batch_size,
+                        learning_rate=lambda epoch: 1e-3 if epoch < 5 else 1e200)  # fmt: skip
+    with pytest.warns(ConvergenceWarning, match="weights of epoch 5 are kept"):
+        wild.fit(X, y)
+    with pytest.warns(ConvergenceWarning, match="Maximum"):
+        same(wild, clone(wild).set_params(max_iter=5).fit(X, y))
 
 
 @pytest.mark.parametrize("model", [net(), net(batch_size=30), net(solver="lbfgs", max_iter=50)])
@@ -184,3 +197,9 @@ def test_y_must_keep_its_shape():
     labels = net(warm_start=True).fit(X, np.eye(3, dtype=int)[y])
     with pytest.raises(ValueError, match="y must be multilabel-indicator"):
         labels.fit(X, y)
+    with pytest.raises(ValueError, match="0 and 1 for each of 3 labels"):
+        labels.fit(X, np.eye(4, dtype=int)[y])
+    with pytest.raises(ValueError, match=r"must hold 0 and 1; got 0 … 2"):
+        labels.gradients(X, 2 * np.eye(3, dtype=int)[y])
+    with pytest.raises(ValueError, match="y must be multiclass"):
+        net(max_iter=1).fit(X, y).gradients(X, np.eye(3, dtype=int)[y])
