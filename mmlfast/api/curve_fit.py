@@ -132,14 +132,17 @@ def fit_curve(
             "could not determine them."
         )
     problem = _Curve(f, x, y, sigma, jac, p)
-    weighted = float(np.linalg.norm(problem.weighted(y)))
-    model = Model(problem.residuals, problem.jacobian, np.finfo(float).eps * weighted)
     # Trial steps may overflow: they are rejected, or tell of themselves by the status.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        rounding = float(np.finfo(float).eps * np.linalg.norm(problem.weighted(y)))
+        model = Model(problem.residuals, problem.jacobian, rounding)
         r = problem.residuals(p)
         fit = Fit(p, r, float(r @ r))
         if not np.isfinite(fit.chi2):
-            raise ValueError(f"f(xdata, *p0) must be finite; χ² at p0 is {fit.chi2}.")
+            raise ValueError(
+                f"f(xdata, *p0) must be finite, and so must χ²; at p0 it is {fit.chi2}. Start "
+                "elsewhere, or scale the data."
+            )
         fit.move(fit.p, fit.r, fit.chi2)
         if method == "steepest":
             least_squares.steepest(model, fit, tol, max_iter, aggression)

@@ -174,7 +174,8 @@ def polish(model: Model, fit: Fit, scale: Vector, tol: float) -> None:
         r = model.residuals(p)
         chi2 = float(r @ r)
         higher = not chi2 <= (1 + HIDDEN) * fit.chi2
-        if fit.cosine > SMALLER * before or higher or (p == fit.p).all():
+        idle = fit.cosine > SMALLER * before and not chi2 < fit.chi2 / 2
+        if idle or higher or (p == fit.p).all():
             # χ² could fall by cos² of itself: where that is rounding error, this is the minimum.
             least = tangent.rank > 0 and fit.cosine**2 <= EPS
             fit.status = CONVERGED if least else STALLED

@@ -13,7 +13,12 @@ from sklearn.exceptions import ConvergenceWarning
 
 from mmlfast.api.compiled_functions import check_takes, first_call
 from mmlfast.api.descent import How, Interpreted, Problem, State, checked, run_compiled
-from mmlfast.api.differences import central_jacobian, complex_jacobian, jacobian_rule
+from mmlfast.api.differences import (
+    central_jacobian,
+    complex_jacobian,
+    jacobian_rule,
+    steps_into_the_complex,
+)
 from mmlfast.api.eigenpairs import check_count, check_tolerance, is_finite_number
 from mmlfast.runtime.validate import as_real
 
@@ -97,7 +102,8 @@ def minimize(
     scipy.optimize.OptimizeResult
         For one start:
 
-        - ``x`` (n,), ``fun``, ``jac`` (n,): where it converged, else the point of least f visited
+        - ``x`` (n,), ``fun``, ``jac`` (n,): where it converged, else the point of least f visited;
+          the start, inf and NaN if f was finite nowhere
         - ``success``, ``status``, ``reason``, ``message``: why it stopped: 0 "converged",
           1 "max_iter", 2 "diverged" (f, its gradient or x was no longer finite), 3 "stalled" (the
           step no longer changes x), 4 "singular" (a Newton step does not exist)
@@ -149,14 +155,11 @@ def minimize(
     problem = _problem(fun, jac, hess, step_rule, args, method)
     _check_functions(problem, starts[0])
     state = State(starts, history)
-    compiled = problem.is_compiled() and not (isinstance(jac, str) and jac == "complex-step")
+    rule = _rule_of_jac(problem, jac, starts[0])
+    compiled = problem.is_compiled() and rule is not complex_jacobian
     if compiled:
         run_compiled(problem, how, state, n_jobs)
     else:
-        if jac is None:
-            rule = jacobian_rule(lambda x: fun(x, *args), starts[0])
-        else:
-            rule = complex_jacobian if jac == "complex-step" else central_jacobian
         Interpreted(problem, how, rule).run(state)
     name = method if step_rule is None else "step_rule"
     result = _result(state, how, single, {"method": name, "compiled": compiled})
@@ -234,6 +237,11 @@ def _check_functions(problem: Problem, start: Array) -> None:
             raise TypeError(f"With jac=True fun must give a pair (f, gradient); got {given!r}.")
         given, slope = given
         checked(slope, start.shape, "The gradient that fun gives")
+    if isinstance(given, tuple):
+        raise TypeError(
+            f"{expected} must give one real number; it gave a tuple. For a pair (f, gradient) pass "
+            "jac=True."
+        )
     if np.ndim(given) or np.asarray(given).dtype.kind not in "fiub":
         raise TypeError(
             f"{expected} must give one real number; it gave {_in_words(given)} at the first start."
@@ -249,6 +257,25 @@ def _check_functions(problem: Problem, start: Array) -> None:
         example = (1.0, np.ones_like(start), np.eye(size, dtype=start.dtype))
         check_takes(rule, example, "step_rule", expected)
         checked(first_call(rule, example, expected), start.shape, "The step that step_rule gives")
+
+
+def _rule_of_jac(problem: Problem, jac: Any, start: Array) -> Callable[..., Array]:
+    """How the gradient is taken where no function gives it."""
+
+    def fun(x: Array) -> Any:
+        return problem.fun(x, *problem.args)
+
+    if isinstance(jac, str) and jac == "complex-step":
+        if not steps_into_the_complex(fun, start):
+            raise ValueError(
+                "jac='complex-step' needs a function that follows complex arguments, without abs, "
+                "comparisons or conversions; at the first start it does not give what differences "
+                "give. Pass jac='central'."
+            )
+        return complex_jacobian
+    if problem.jac is not None or isinstance(jac, str) or problem.is_compiled():
+        return central_jacobian
+    return jacobian_rule(fun, start)
 
 
 def _in_words(given: Any) -> str:

@@ -81,8 +81,8 @@ class NewtonRoot:
     fun : float, complex or ndarray
         f there.
     status : str or ndarray of str
-        "converged"; "cycle", with its `period`; "diverged": f or x is no longer finite, or the
-        steps do not shrink; "zero derivative"; "max_iter".
+        "converged"; "cycle", with its `period`; "diverged": f or x is no longer finite, f is not
+        defined where x came to, or the steps do not shrink; "zero derivative"; "max_iter".
     converged : bool or ndarray of bool
         Whether the status is "converged".
     period : int or ndarray of int

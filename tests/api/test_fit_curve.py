@@ -94,6 +94,12 @@ def test_data_without_any_error_end_at_the_parameters():
     assert fit_curve(bell, X, bell(X, 176.0, 8.0), [176.0, 8.0]).nit == 0
 
 
+def test_data_that_are_zero():
+    fit = fit_curve(lambda x, a, b: a * np.exp(-b * x), X / 100, 0 * X, [1.0, 1.0])
+    assert abs(fit.p[0]) < 1e-100
+    assert fit.success
+
+
 def test_parameters_that_the_data_do_not_determine():
     fit = fit_curve(lambda x, a, b: (a + b) * x, X, 3 * X, [1.0, 1.0])
     assert fit.rank == 1
@@ -156,6 +162,7 @@ def test_ctrl_c_ends_it():
         ({"f": numba.njit(lambda x: x)}, TypeError, r"the signature f\(xdata, p1, p2\)"),
         ({"f": lambda x, a, b: 1.0}, ValueError, r"ydata's shape \(71,\)"),
         ({"f": lambda x, a, b: x * np.nan}, ValueError, "must be finite"),
+        ({"ydata": 1e200 * Y}, ValueError, "scale the data"),
         ({"jac": lambda x, a, b: x}, ValueError, r"must have shape \(71, 2\)"),
         ({"method": "lm"}, ValueError, "method must be one of steepest, gauss-newton"),
         ({"aggression": 2000}, ValueError, "aggression is for method='steepest'"),
