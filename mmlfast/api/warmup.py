@@ -14,6 +14,7 @@ from mmlfast.api.elimination import inverse, solve
 from mmlfast.api.graph import Graph
 from mmlfast.api.images import rotate_image
 from mmlfast.api.linalg import matmul
+from mmlfast.api.minimize import minimize
 from mmlfast.api.orthogonal import gram_schmidt
 from mmlfast.api.pagerank import pagerank
 from mmlfast.api.pca import PCA
@@ -82,6 +83,8 @@ def _algebra(X: NDArray[Any]) -> None:
     eigh(symmetric)
     for method in ("twice", "classical", "modified"):
         gram_schmidt(X, method=method)
+    for rule in ("gd", "newton"):
+        minimize(lambda x: x @ x, X[0, :2], method=rule, max_iter=1, tol=0)  # type: ignore[arg-type]
     power_iteration(symmetric[0], random_state=0, tol=1e-3)
     power_iteration(X[:20], random_state=0, tol=1.0)
     top_eigenpairs(matmul(X.T, X), 1, random_state=0)
