@@ -44,6 +44,31 @@ class Slopes(NamedTuple):
     size: Array
 
 
+class _Lines(NamedTuple):
+    """x + t d for points and directions (n, K), and F at t = 0, (m, K)."""
+
+    F: Evaluations
+    points: Array
+    d: Array
+    base: Array
+
+    def at(self, t: Array) -> Array:
+        """F at steps t (p,) on every line, (m, K, p)."""
+        return self.F(self.points[..., None] + self.d[..., None] * t)
+
+    def shrunk(self, which: Array, by: Array) -> _Lines:
+        """Some of the lines, with shorter directions."""
+        d = self.d[:, which] * by
+        return _Lines(self.F, self.points[:, which], d, self.base[:, which])
+
+    @property
+    def reach(self) -> Array:
+        """max |xⱼ/dⱼ|: how many times eps the rounding of x + t d may be, in t."""
+        far = np.zeros_like(self.points)
+        np.divide(np.abs(self.points), np.abs(self.d), out=far, where=self.d != 0)
+        return far.max(axis=0)
+
+
 class _Look(NamedTuple):
     """F on the scale of d, (m, K): slope, size, noise, jump of the slope; too small to change?"""
 
@@ -55,15 +80,14 @@ class _Look(NamedTuple):
 
 
 def central_slopes(F: Evaluations) -> Slopes:
-    """∂F/∂x (m, n, K) at F.points, a line for each variable."""
-    x = F.points
-    columns = []
-    for j in range(len(x)):
-        d = np.zeros_like(x)
-        d[j] = step_scale(x[j])
-        line = slopes_along(F, d)
-        columns.append(Slopes(line.value / d[j], line.error / d[j], line.doubtful, line.size))
-    return Slopes(*(np.stack(part, axis=1) for part in zip(*columns, strict=True)))
+    """∂F/∂x (m, n, K) at F.points, where n = 1 or K = 1: a line for each variable."""
+    scale = step_scale(F.points)
+    d = scale if len(scale) == 1 else np.diag(scale[:, 0])
+    found = slopes_along(F, d)
+    along = d.sum(axis=0)
+    shape = (F.n_outputs, *F.points.shape)
+    parts = (found.value / along, found.error / along, found.doubtful, found.size)
+    return Slopes(*(part.reshape(shape) for part in parts))
 
 
 def step_scale(x: Array) -> Array:
@@ -72,40 +96,46 @@ def step_scale(x: Array) -> Array:
 
 
 def slopes_along(F: Evaluations, d: Array) -> Slopes:
-    """dF(x + t d)/dt at t = 0, (m, K), for directions d (n, K)."""
-    shape = F.at_points.shape
+    """dF(x + t d)/dt at t = 0, (m, L), for directions d (n, L), from a point each or from one."""
+    shape = (F.n_outputs, d.shape[1])
+    points, base = np.broadcast_to(F.points, d.shape), np.broadcast_to(F.at_points, shape)
+    lines = _Lines(F, points, d, base)
     value, error = np.full(shape, np.nan), np.full(shape, np.inf)
     local, typical, jump = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    size = np.abs(F.at_points)
-    shrink, attempts = np.ones(shape[1]), np.zeros(shape[1], int)
+    size = np.abs(base)
+    shrink, attempts = 1.0, np.zeros(d.shape[1], int)
+    todo = np.arange(d.shape[1])
     for _ in range(_ATTEMPTS_OUTSIDE):
-        look = _look(F, d * shrink)
-        found, bound = (part / shrink for part in _extrapolate(F, d * shrink, look))
-        better = (bound < error) & ((shrink == 1) | ~look.coarse)
-        value, error = np.where(better, found, value), np.where(better, bound, error)
-        local = np.where(better, look.slope / shrink, local)
-        jump = np.where(better, look.jump / shrink, jump)
-        typical = np.where(typical > 0, typical, np.nan_to_num(look.slope / shrink))
-        size = np.fmax(size, look.size)
-        attempts += np.isfinite(bound).all(axis=0)
-        poor = error > np.maximum(_GOOD * local, _NEGLIGIBLE * size)
-        wanting = poor.any(axis=0) & (attempts < _ATTEMPTS)
-        if not wanting.any():
+        some = lines.shrunk(todo, np.array(shrink))
+        look = _look(some)
+        found, bound = (part / shrink for part in _extrapolate(some, look))
+        better = (bound < error[:, todo]) & ((shrink == 1) | ~look.coarse)
+        for kept, new in (
+            (value, found), (error, bound), (local, look.slope / shrink),
+            (jump, look.jump / shrink),
+        ):  # fmt: skip
+            kept[:, todo] = np.where(better, new, kept[:, todo])
+        first = np.nan_to_num(look.slope / shrink)
+        typical[:, todo] = np.where(typical[:, todo] > 0, typical[:, todo], first)
+        size[:, todo] = np.fmax(size[:, todo], look.size)
+        attempts[todo] += np.isfinite(bound).all(axis=0)
+        poor = (error > np.maximum(_GOOD * local, _NEGLIGIBLE * size)).any(axis=0)
+        todo = np.flatnonzero(poor & (attempts < _ATTEMPTS))
+        if todo.size == 0:
             break
-        shrink = np.where(wanting, shrink * 2.0**-_HALVINGS, shrink)
-    _refuse_edges(F, error)
+        shrink *= 2.0**-_HALVINGS
+    _refuse_edges(F, points, error)
     error = np.maximum(error, jump)
     # An output that is nearly zero has the rounding of those beside it.
     rounding = np.maximum(_NEGLIGIBLE * size.max(axis=0), 1e-12)
     limit = np.maximum(np.maximum(_DOUBTFUL * typical, _GOOD * size), rounding)
-    doubtful = (error > limit) | (jump > 0)
-    return Slopes(value, error, doubtful, size)
+    return Slopes(value, error, (error > limit) | (jump > 0), size)
 
 
-def _look(F: Evaluations, d: Array) -> _Look:
-    base = F.at_points[..., None]
+def _look(lines: _Lines) -> _Look:
+    base = lines.base[..., None]
     h = np.array([_FAR, *_NEAR, _VERY_NEAR])
-    right, left = F.on_line(d, h), F.on_line(d, -h)
+    right, left = lines.at(h), lines.at(-h)
     # On each side alone, so that a kink is not taken for noise.
     noise = [np.abs(base[..., 0] - side[..., 1:5] @ _DIFFERENCE) for side in (right, left)]
     size = np.fmax(np.abs(right[..., 0]), np.abs(left[..., 0]))
@@ -116,27 +146,27 @@ def _look(F: Evaluations, d: Array) -> _Look:
     # where it is noise.
     bend = np.abs(right - 2 * base + left) / h
     near, very_near = bend[..., 4], bend[..., 5]
-    unsure = 32 * (blur + _EPS * slope * _reach(F.points, d)) / _VERY_NEAR
+    unsure = 32 * (blur + _EPS * slope * lines.reach) / _VERY_NEAR
     kink = (0.5 * near < very_near) & (very_near < 16 * near) & (very_near > unsure)
     repeated = [np.diff(np.sort(side[..., 1:5])) == 0 for side in (right, left)]
     coarse = (np.concatenate(repeated, axis=-1)).sum(axis=-1) >= _SAME
     return _Look(slope, size, blur, np.where(kink, very_near, 0.0), coarse)
 
 
-def _extrapolate(F: Evaluations, d: Array, look: _Look) -> tuple[Array, Array]:
+def _extrapolate(lines: _Lines, look: _Look) -> tuple[Array, Array]:
     """dF/dt and its error on the scale of d; NaN and infinity where F is NaN on that scale."""
-    base = F.at_points
+    base = lines.base
     best, error = np.full(base.shape, np.nan), np.full(base.shape, np.inf)
     before = np.zeros(base.shape)
     if not np.isfinite(look.slope).any():
         return best, error
     # Values and slopes of about 1, so that one tolerance serves every output and point.
     unit = np.where(look.slope > 0, look.slope, 1.0)
-    reach = _reach(F.points, d)
+    reach = lines.reach
 
     def normalised(t: Array) -> Array:
         steps = np.atleast_1d(t[(0,) * base.ndim])
-        return ((F.on_line(d, steps) - base[..., None]) / unit[..., None]).reshape(t.shape)
+        return ((lines.at(steps) - base[..., None]) / unit[..., None]).reshape(t.shape)
 
     def keep_best(state: Any) -> None:
         nonlocal best, error, before
@@ -159,16 +189,10 @@ def _extrapolate(F: Evaluations, d: Array, look: _Look) -> tuple[Array, Array]:
     return best * unit, error * unit
 
 
-def _reach(x: Array, d: Array) -> Array:
-    """max |xⱼ/dⱼ|: how many times eps the rounding of x + t d may be, in t."""
-    ratio = np.divide(np.abs(x), np.abs(d), out=np.zeros_like(x), where=d != 0)
-    return ratio.max(axis=0)
-
-
-def _refuse_edges(F: Evaluations, error: Array) -> None:
+def _refuse_edges(F: Evaluations, points: Array, error: Array) -> None:
     outside = np.isinf(error).any(axis=0)
     if outside.any():
         raise ValueError(
             f"{F.name} must be finite on both sides of x to have a derivative; it is not near "
-            f"{at_point(F.points[:, np.argmax(outside)])}. Move x into the domain."
+            f"{at_point(points[:, np.argmax(outside)])}. Move x into the domain."
         )

@@ -13,11 +13,12 @@ from mmlfast.api.evaluations import Array, Evaluations, NotAnalyticError
 
 _STEP = 2.0**-133
 _EPS = float(np.finfo(np.float64).eps)
-# Rounding errors of f are the same at the same point: only neighbours show how large they are.
-# What is added is ± 2 units in the last place; the steps differ too, since a function that is
-# not differentiable may answer by its size.
-_NEIGHBOURS = ((1.0, 3.0), (-1.0, 7.0))
-_FROM_ZERO = 1e-3
+# Rounding errors of f are the same at the same point: only neighbours show how large they are.  On
+# either side, 10⁻⁹ of x away, what is smooth cancels; closer, a sum such as 1 + x² may not change,
+# and at equal distances its rounding would cancel, too.  The steps differ as well: a function that
+# is not differentiable may answer by their size.
+_NEIGHBOURS = ((1.0, 3.0), (-1.618, 7.0))
+_NEAR, _NEAR_ZERO = 2.0**-30, 2.0**-60
 
 
 def complex_slopes(F: Evaluations) -> tuple[Array, Array, Array]:
@@ -26,11 +27,14 @@ def complex_slopes(F: Evaluations) -> tuple[Array, Array, Array]:
     values = _columns(F, x, 1.0)
     slopes, real = values.imag, values.real
     error = 8 * _EPS * np.abs(slopes)
-    scale = np.where(x == 0, _FROM_ZERO, np.abs(x))
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], x.shape)
-    for side, factor in _NEIGHBOURS:
-        near = _columns(F, x + side * 2 * _EPS * scale * signs, factor).imag
-        error = np.maximum(error, 4 * np.abs(near - slopes))
+    away = np.where(x == 0, _NEAR_ZERO, _NEAR * np.abs(x))
+    away *= np.random.default_rng(0).choice([-1.0, 1.0], x.shape)
+    right, left = (
+        _columns(F, x + side * away, factor).imag - slopes for side, factor in _NEIGHBOURS
+    )
+    a, b = _NEIGHBOURS[0][0], -_NEIGHBOURS[1][0]
+    error = np.maximum(error, 4 * np.abs(b * right + a * left) / (a + b))
+    error += 4 * _EPS * np.maximum(np.abs(right), np.abs(left))
     if not (np.isfinite(slopes).all() and np.isfinite(error).all()):
         raise NotAnalyticError(f"{F.name} is not finite for complex arguments")
     return slopes, error, real

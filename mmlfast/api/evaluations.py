@@ -75,10 +75,6 @@ class Evaluations:
         values = values.astype(np.float64, copy=False)
         return np.where(np.isfinite(values), values, np.nan)
 
-    def on_line(self, d: Array, t: Array) -> Array:
-        """Real values (m, K, p) at x + t d for directions d (n, K) and steps t (p,)."""
-        return self(self.points[..., None] + d[..., None] * t)
-
     def in_the_plane(self, points: Array) -> Array:
         """Complex values (m, …) at complex points (n, …); NotAnalyticError if f has none."""
         with np.errstate(all="ignore"), warnings.catch_warnings():

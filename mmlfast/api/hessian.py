@@ -102,6 +102,7 @@ class _ComplexGradient(Evaluations):
 
     def __init__(self, F: Evaluations) -> None:
         self.F, self.points, self.name = F, F.points, F.name
+        self.n_outputs = len(F.points)
         self.at_points = self(F.points)
 
     def __call__(self, points: Array) -> Array:

@@ -23,7 +23,8 @@ from mmlfast.api.evaluations import Array, Evaluations, NotAnalyticError
 from mmlfast.api.slopes import refused
 
 _EPS = float(np.finfo(np.float64).eps)
-_LARGEST, _SMALLEST = 32.0, 2.0**-50
+# Radii in units of d.  An interval has too few points to notice what is narrow in a wide one.
+_CIRCLE, _INTERVAL, _NEAR, _SMALLEST = 32.0, 2.0, 0.5, 2.0**-50
 _RESOLVED, _DOUBTFUL = 1e-10, 1e-4
 _SPARE = 17  # Chebyshev points beyond the order
 MAX_ORDER = 64
@@ -47,14 +48,14 @@ def series_along(F: Evaluations, d: Array, order: int, method: str) -> Series:
     """Coefficients up to `order` along directions d (n, K); F has one output."""
     if method != "central":
         try:
-            found = _best(F, d, order, _circle(F, d, order))
+            found = _best(F, d, order, _circle(F, d, order), _CIRCLE)
             if found[2].any():
                 raise NotAnalyticError(f"{F.name} does not follow them on any circle around x")
             return Series(*found, "complex-step")
         except NotAnalyticError as reason:
             if method == "complex-step":
                 raise refused(reason) from reason
-    return Series(*_best(F, d, order, _interval(F, d, order)), "central")
+    return Series(*_best(F, d, order, _interval(F, d, order), _INTERVAL), "central")
 
 
 def _circle(F: Evaluations, d: Array, order: int) -> Callable[[Array], _Scaled]:
@@ -102,7 +103,11 @@ def _interval(F: Evaluations, d: Array, order: int) -> Callable[[Array], _Scaled
 
 
 def _best(
-    F: Evaluations, d: Array, order: int, coefficients: Callable[[Array], _Scaled]
+    F: Evaluations,
+    d: Array,
+    order: int,
+    coefficients: Callable[[Array], _Scaled],
+    largest: float,
 ) -> tuple[Array, Array, Array]:
     """The coefficients of smallest error over all radii, their errors, and what to doubt."""
     shape = (order + 1, d.shape[1])
@@ -110,7 +115,7 @@ def _best(
     powers = np.arange(order + 1)[:, None]
     start = np.broadcast_to(F.at_points[0], d.shape[1:])
 
-    r, settled = np.full(d.shape[1], _LARGEST), np.zeros(d.shape[1], bool)
+    r, settled = np.full(d.shape[1], largest), np.zeros(d.shape[1], bool)
     clash = settled
     # aₖ loses a factor of (best radius / nearest one tried)ᵏ.
     factor = 4.0 ** (1 / min(6, 1 + order // 4))
@@ -126,7 +131,8 @@ def _best(
             better = (bound < error) | clash
         best, error = np.where(better, c, best), np.where(better, bound, error)
         unresolved = np.where(better, ratio, unresolved)
-        settled |= resolved & ~better[-1]
+        # A wide circle may pass by all that happens near x.
+        settled |= resolved & ~better[-1] & (r <= _NEAR)
         r = np.where(settled, r, r / factor)
     unresolved = np.where(clash, np.inf, unresolved)
     best[0], error[0], unresolved[0] = start, _EPS * np.abs(start), 0

@@ -194,6 +194,14 @@ def test_higher_orders(order, method):
             np.testing.assert_allclose(found.value, values, rtol=10.0 ** (2 * order - 15))
 
 
+def test_what_happens_near_x_is_not_passed_by():
+    # tanh is ±1 to the last digit at nearly every point of a wide circle around x.
+    exact = -32 * math.exp(-25)  # of 1 − 2 e^(−2x) + 2 e^(−4x) …
+    for method in ("auto", "central"):
+        found = derivative(np.tanh, 12.5, order=4, method=method)
+        assert abs(found.value - exact) <= found.error <= 0.1 * abs(exact)
+
+
 def test_higher_orders_of_functions_that_do_not_follow():
     within(derivative(math.exp, 1.0, order=2), math.e)
     # On every circle around 0, z|z| = r z looks analytic.
