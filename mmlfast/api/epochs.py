@@ -43,7 +43,11 @@ class Epochs(Protocol):
 def epochs_of(
     trainer: Trainer, data: Prepared, order: NDArray[np.int64], random_state: Any
 ) -> Epochs:
-    """Epochs over the rows of `order`, shuffled by random_state, or as they are if it is None."""
+    """Epochs over the rows of `order`, shuffled by random_state, or as they are if it is None.
+
+    A batch of all rows is never shuffled: its order changes nothing but the rounding.
+    """
+    random_state = random_state if trainer.batch_size < len(order) else None
     if data.stream is not None:
         return StreamedEpochs(trainer, data, random_state)
     return EpochsInMemory(trainer, data, order, random_state)
@@ -58,7 +62,7 @@ class EpochsInMemory:
         trainer.prepare(data.X, data.Y, data.weight)
         self._trainer, self._order, self._random_state = trainer, order, random_state
         self.n_samples = n = len(order)
-        self.in_order = n == len(data.Y) and (random_state is None or trainer.batch_size >= n)
+        self.in_order = n == len(data.Y) and random_state is None
         self._counting = np.arange(n)
         self._drawn, self._spare = np.empty_like(order), np.empty_like(order)
 

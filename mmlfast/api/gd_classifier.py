@@ -158,10 +158,13 @@ default="constant"
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or what a source can be
             float32 is trained in float32, everything else in float64; float16 and integers of up
-            to 32 bits are read as they are, without a converted copy.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            to 32 bits are read as they are, without a converted copy.  A path (.npy, .npz, .csv,
+            .parquet, a folder of Parquet files) or a callable that returns an iterator of batches
+            is read in chunks of 16 MiB every epoch; rows are then shuffled within each chunk only.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), or str
+            A str names a column of a .parquet or .csv file or a frame: the others are the features.
         sample_weight : array-like of shape (n_samples,), default=None
         eval_set : (X, y), default=None
             A validation set: measured after each epoch, and used by `early_stopping` instead of a
@@ -186,7 +189,8 @@ default="constant"
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or what a source can be
+            Also an iterator of batches, for one pass is enough.
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), default=None
         classes : array-like of shape (n_classes,), default=None

@@ -32,6 +32,7 @@ class Introspection:
 
     _network: Any
     _checked: Any
+    _outputs: Any
     _target: Any
     _encode: Any
     alpha: float
@@ -50,9 +51,10 @@ class Introspection:
         ndarray of shape (n_samples, n_outputs), or Forward
             A_L; or all Z and A.
         """
-        X = self._checked(X)
         if not return_all:
-            return self._network.predict(X, n_jobs=self.n_jobs)
+            outputs: NDArray[Any] = self._outputs(X)
+            return outputs
+        X = self._checked(X)
         found = self._network.forward(X, n_jobs=self.n_jobs)
         return Forward(found[0::2], [X, *found[1::2]])
 

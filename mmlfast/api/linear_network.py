@@ -12,6 +12,7 @@ from mmlfast.api.introspection import Introspection
 from mmlfast.api.network import Network
 from mmlfast.api.network_estimator import NetworkEstimator
 from mmlfast.api.network_file import load_network, save_network
+from mmlfast.api.network_inputs import blocks_of, concatenated
 from mmlfast.api.network_settings import OPTIMIZERS
 
 
@@ -36,12 +37,12 @@ class LinearNetwork(Introspection, NetworkEstimator):
         return self._known_network("intercept_").intercepts[0]
 
     def _scores(self, X: Any) -> NDArray[Any]:
-        X = self._checked(X)
-        dtype = self._network.dtype
-        scores: NDArray[Any] = safe_sparse_dot(
-            X.astype(dtype, copy=False), self._network.coefs[0], dense_output=True
-        )
-        scores += self._network.intercepts[0]
+        return concatenated([self._block_scores(block) for block in blocks_of(self, X)])
+
+    def _block_scores(self, X: Any) -> NDArray[Any]:
+        W, b = self._network.coefs[0], self._network.intercepts[0]
+        scores: NDArray[Any] = safe_sparse_dot(X.astype(W.dtype, copy=False), W, dense_output=True)
+        scores += b
         return scores
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import math
 import warnings
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from mmlfast.api.callbacks import CallbackSupport, FitTask
 from mmlfast.api.epochs import Prepared, epochs_of
@@ -67,6 +67,10 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):
         """The score that early stopping goes by."""
         raise NotImplementedError
 
+    def _predictions(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """What `predict` says of outputs."""
+        raise NotImplementedError
+
     def _weight(self, weight: Any, y: Any, incremental: bool) -> Any:
         """The weights of the samples that fit uses, given the user's."""
         return weight
@@ -88,8 +92,11 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):
             raise ValueError("partial_fit does not support early_stopping=True")
         sizes, activations = self._hidden()
         fresh = "_network" not in self.__dict__ or not (self.warm_start or incremental)
-        task = FitTask(None if incremental else self, self.max_iter, X=X, y=y,
-                       sample_weight=sample_weight)  # fmt: skip
+        # partial_fit is a step of somebody else's loop; L-BFGS begins a task more than it ends.
+        task = FitTask(
+            None if incremental else self, self.max_iter + (self.solver == "lbfgs"), X=X, y=y,
+            sample_weight=sample_weight,
+        )  # fmt: skip
         with open_samples(
             self, X, y, sample_weight, reset=fresh, once=incremental
         ) as samples, task:  # fmt: skip
@@ -284,14 +291,28 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):
 
     def _checked(self, X: Any) -> Any:
         """X in memory of a fitted model, as the network reads it."""
-        check_is_fitted(self)
         return check_inputs(self, X)
 
+    def _iter_outputs(self, X: Any) -> Iterator[NDArray[Any]]:
+        for block in blocks_of(self, X):
+            yield self._network.predict(block, n_jobs=self.n_jobs)
+
     def _outputs(self, X: Any) -> NDArray[Any]:
-        check_is_fitted(self)
-        return concatenated(
-            [self._network.predict(block, n_jobs=self.n_jobs) for block in blocks_of(self, X)]
-        )
+        return concatenated(list(self._iter_outputs(X)))
+
+    def iter_predict(self, source: Any) -> Iterator[NDArray[Any]]:
+        """`predict` of a source, block of rows after block of rows, in bounded memory.
+
+        Parameters
+        ----------
+        source : anything that `predict` takes
+
+        Yields
+        ------
+        ndarray of shape (rows,) or (rows, n_outputs)
+        """
+        for outputs in self._iter_outputs(source):
+            yield self._predictions(outputs)
 
     def __sklearn_is_fitted__(self) -> bool:
         return "n_iter_" in self.__dict__

@@ -56,9 +56,11 @@ def fit_lbfgs(
         record.judge_loss(float(intermediate_result.fun), estimator.tol)
         began = now
         _give(best, work, network)
-        if task.end(estimator._as_if_fitted):
-            raise StopIteration
+        stop = task.end(estimator._as_if_fitted)
+        # scipy does not say which iteration is the last: the task after it is empty.
         task.begin("iteration")
+        if stop:
+            raise StopIteration
 
     n_iter = 0
     try:

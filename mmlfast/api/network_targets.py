@@ -70,26 +70,28 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
             )
         return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
+    def _predictions(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        return self._labels.decode(outputs)
+
     def predict(self, X: Any) -> NDArray[Any]:
         """The class of largest probability.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or what a source can be
 
         Returns
         -------
         ndarray of shape (n_samples,), or (n_samples, n_classes) of 0 and 1 for multilabel targets
         """
-        outputs = self._outputs(X)
-        return self._labels.decode(outputs)
+        return self._predictions(self._outputs(X))
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """The probability of each class, in the order of `classes_`.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or what a source can be
 
         Returns
         -------
@@ -104,7 +106,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or what a source can be
 
         Returns
         -------
@@ -152,19 +154,21 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
     def _score(self, outputs: NDArray[Any], Y: NDArray[Any], weight: Any) -> float:
         return r2(outputs, Y, weight)
 
+    def _predictions(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
     def predict(self, X: Any) -> NDArray[Any]:
         """The targets that the model expects.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or what a source can be
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        outputs = self._outputs(X)
-        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+        return self._predictions(self._outputs(X))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -88,10 +88,10 @@ class Trainer:
     >>> network = Network((1, 1), [], "identity", np.float64)
     >>> trainer = Trainer(network, "gd", batch_size=2)
     >>> trainer.prepare(np.array([[1.0], [2.0]]), np.array([[2.0], [4.0]]))
-    >>> for _ in range(200):
+    >>> for _ in range(1000):
     ...     report = trainer.epoch(np.arange(2), 0.2)
     >>> network.coefs[0].round(3), round(report.loss, 6), trainer.t
-    (array([[2.]]), 0.0, 200)
+    (array([[2.]]), 0.0, 1000)
     """
 
     def __init__(

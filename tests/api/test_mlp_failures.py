@@ -178,7 +178,7 @@ def test_bad_data():
         net().fit(X, y + 0.5)
     with pytest.raises(ValueError, match="NaN"):
         MLPRegressor().fit(X, np.where(y == 0, np.nan, y))
-    with pytest.raises(ValueError, match="sample_weight must be at least 0"):
+    with pytest.raises(ValueError, match="sample_weight must be finite and not negative"):
         net().fit(X, y, sample_weight=-np.ones(120))
     with pytest.raises(ValueError, match="needs y of at least 0"):
         MLPRegressor(loss="poisson").fit(X, y - 1)
