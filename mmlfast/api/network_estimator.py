@@ -23,6 +23,7 @@ from mmlfast.api.network_lbfgs import fit_lbfgs
 from mmlfast.api.network_settings import SOLVERS, check_settings, dropouts_of
 from mmlfast.api.trainer import Trainer
 from mmlfast.api.training import Rules, Training
+from mmlfast.api.training_display import TrainingDisplay
 from mmlfast.api.training_record import History, TrainingRecord
 from mmlfast.api.validation import Validation, split
 
@@ -288,6 +289,22 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):
         """Arrays with a number for each epoch; see the class."""
         self._known_network("history_")
         return self._record.curves.as_arrays()
+
+    def plot_training(self, *, ax: Any = None) -> TrainingDisplay:
+        """Loss and validation score of each epoch; needs matplotlib.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            To draw on; by default in a figure of its own.
+
+        Returns
+        -------
+        TrainingDisplay
+            With attributes figure_ and ax_.
+        """
+        check_is_fitted(self)
+        return TrainingDisplay(self.history_).plot(ax=ax)
 
     def _checked(self, X: Any) -> Any:
         """X in memory of a fitted model, as the network reads it."""

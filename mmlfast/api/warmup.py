@@ -15,6 +15,7 @@ from mmlfast.api.graph import Graph
 from mmlfast.api.images import rotate_image
 from mmlfast.api.linalg import matmul
 from mmlfast.api.minimize import minimize
+from mmlfast.api.mlp_classifier import MLPClassifier
 from mmlfast.api.orthogonal import gram_schmidt
 from mmlfast.api.pagerank import pagerank
 from mmlfast.api.pca import PCA
@@ -62,6 +63,7 @@ def warm_up(
                 PCA(2, svd_solver=solver, random_state=0).fit(X).transform(X)
             if dtype in ("float32", "float64"):
                 _algebra(X)
+                _networks(X)
             if dtype in ("float32", "float64", "uint8", "uint16"):
                 for order in (0, 1, 3):
                     rotate_image(numbers[:8, :8].astype(dtype), 30, order=order)
@@ -88,6 +90,16 @@ def _algebra(X: NDArray[Any]) -> None:
     power_iteration(symmetric[0], random_state=0, tol=1e-3)
     power_iteration(X[:20], random_state=0, tol=1.0)
     top_eigenpairs(matmul(X.T, X), 1, random_state=0)
+
+
+def _networks(X: NDArray[Any]) -> None:
+    model = MLPClassifier((4,), batch_size=60)
+    y = np.arange(len(X)) % 3
+    for _ in range(2):
+        model.partial_fit(X, y, classes=[0, 1, 2])
+    model.gradients(X, y)
+    model.forward(X, return_all=True)
+    model._network.loss(X, np.eye(3, dtype=X.dtype)[y])
 
 
 def _graphs() -> None:

@@ -276,3 +276,21 @@ def test_callbacks_are_told_of_epochs():
     assert len(seen) == model.n_iter_ == 4
     np.testing.assert_array_equal(seen[-1], model.predict(X))
     same(net(max_iter=4).fit(X, y), model)
+
+
+@QUIET
+@pytest.mark.parametrize("validated", [False, True])
+def test_training_can_be_seen(validated):
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    X, y = blobs()
+    model = net().fit(X, y, eval_set=(X, y) if validated else None)
+    display = model.plot_training()
+    lines = {line.get_label(): line.get_ydata() for line in display.ax_.get_lines()}
+    np.testing.assert_array_equal(lines["training loss"], model.loss_curve_)
+    assert ("validation loss" in lines) == validated == (display.score_ax_ is not None)
+    figure, ax = pyplot.subplots()
+    assert model.plot_training(ax=ax).figure_ is figure
+    pyplot.close("all")
