@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 
 from mmlfast.api.batched_regression import BatchedRegression
+from mmlfast.api.callbacks import one_task
 from mmlfast.api.regression_problems import Problems
 from mmlfast.api.regression_settings import check_settings
 
@@ -146,6 +147,7 @@ class BatchedLinearRegression(RegressorMixin, BatchedRegression):  # type: ignor
         self.max_iter = max_iter
         self.n_jobs = n_jobs
 
+    @one_task
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None) -> Self:
         """Fit every problem.
 

@@ -11,6 +11,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
 from mmlfast.api.batched_regression import BatchedRegression
+from mmlfast.api.callbacks import one_task
 from mmlfast.api.regression_problems import Problems
 from mmlfast.api.regression_settings import check_settings
 
@@ -134,6 +135,7 @@ class BatchedLogisticRegression(ClassifierMixin, BatchedRegression):  # type: ig
         self.max_iter = max_iter
         self.n_jobs = n_jobs
 
+    @one_task
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None) -> Self:
         """Fit every problem.
 

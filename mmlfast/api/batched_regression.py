@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from mmlfast.api.callbacks import CallbackSupport
 from mmlfast.api.regression_problems import (
     Problems,
     checked_weights,
@@ -53,7 +54,7 @@ class Results(Mapping[Hashable, Any]):
         return len(self._places)
 
 
-class BatchedRegression(BaseEstimator):  # type: ignore[misc]
+class BatchedRegression(CallbackSupport, BaseEstimator):  # type: ignore[misc]
     """B regressions whose scores are linear: X b + b₀."""
 
     _result: Any

@@ -30,6 +30,7 @@ no callbacks: `CallbackSupport` is empty then, and a task silent.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from types import TracebackType
 from typing import Any, Self
 
@@ -147,6 +148,19 @@ class FitTask:
         )
         self.stopped |= stop
         return stop
+
+
+def one_task(fit: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a `fit(self, X, y, sample_weight, …)` without steps: a task without subtasks."""
+
+    @wraps(fit)
+    def told(
+        estimator: Any, X: Any, y: Any = None, sample_weight: Any = None, **rest: Any
+    ) -> Any:
+        with FitTask(estimator, 0, X=X, y=y, sample_weight=sample_weight):
+            return fit(estimator, X, y, sample_weight, **rest)
+
+    return told
 
 
 def _array_like(data: Any) -> Any:

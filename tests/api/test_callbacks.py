@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mmlfast import PCA
+from mmlfast import PCA, BatchedLinearRegression, BatchedLogisticRegression
 from mmlfast.api import callbacks
 from mmlfast.api.callbacks import FitTask
 from tests.api.recorders import Propagated, Recorder, assert_nested
@@ -144,6 +144,22 @@ def test_a_failing_callback_is_torn_down(hook):
         pca.fit(data())
     assert other.count("teardown", "fit") == failing.count("teardown", "fit") == 1
     assert "_callback_fit_ctx" not in pca.__dict__
+
+
+@pytest.mark.parametrize("make", [BatchedLinearRegression, BatchedLogisticRegression])
+def test_a_batch_of_regressions_is_one_task(make):
+    X, recorder = data(60, 3), Recorder()
+    w = np.ones(60)
+    y = (X[:, 0] > 0).astype(float)
+    model = make(alpha=1.0).set_callbacks(recorder).fit(X, y, w)
+    assert [event[:2] for event in recorder.events] == [
+        ("setup", "fit"), ("begin", "fit"), ("end", "fit"), ("teardown", "fit"),
+    ]  # fmt: skip
+    X_seen, y_seen, metadata = recorder.seen[0]
+    assert X_seen is X
+    assert y_seen is y
+    assert metadata["sample_weight"] is w
+    assert np.array_equal(recorder.fitted[0].predict(X), model.predict(X))
 
 
 def test_clones_share_callbacks_and_setting_none_removes_them():
