@@ -186,7 +186,7 @@ class BatchedLogisticRegression(ClassifierMixin, BatchedRegression):  # type: ig
             coefficients[one, d] = odds
         loss[one], gradient[one] = 0.0, 0.0
         if self.alpha == 0:
-            status[(count < p) & ~one] = "too_few_samples"
+            status[(count < p) & (~one | (count == 0))] = "too_few_samples"
         bad = np.isnan(tail[kernel.BAD_INPUT]) | ~np.isfinite(coefficients).all(axis=1)
         status[bad] = "not_finite"
         for values in (coefficients, errors, loss, gradient):

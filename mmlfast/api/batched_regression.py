@@ -24,6 +24,7 @@ from mmlfast.api.regression_problems import (
     checked_weights,
     factorised,
     grouped_problems,
+    hashable,
     is_ragged,
     listed_problems,
     shape_of,
@@ -80,10 +81,10 @@ class BatchedRegression(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         self._kind = problems.kind
         self._found: dict[str, NDArray[Any]] = {}
         self.__dict__.pop("groups_", None)
-        self._labels = problems.labels or list(range(problems.count))
+        self._labels: list[Hashable] = list(range(problems.count))
         if problems.labels is not None:
-            self.groups_ = np.empty(problems.count, dtype=object)
-            self.groups_[:] = problems.labels
+            self.groups_ = problems.labels
+            self._labels = hashable(problems.labels)
         return problems
 
     def _holds_many(self, shape: tuple[int, ...]) -> bool:
@@ -216,7 +217,8 @@ class BatchedRegression(CallbackSupport, BaseEstimator):  # type: ignore[misc]
                 "groups may be given for rows of X only where the fit was given groups; leave it "
                 "out."
             )
-        labels, codes = factorised(groups, n)
+        found, codes = factorised(groups, n)
+        labels = hashable(found)
         known = {label: i for i, label in enumerate(self._labels)}
         unknown = [label for label in labels if label not in known]
         if unknown:

@@ -19,7 +19,7 @@ from mmlfast.runtime.validate import as_numbers, as_real
 Kind = Literal["single", "columns", "rows", "stack", "groups", "list"]
 
 # Numbers of a part that is converted or gathered: some MB, so that they are still in a cache.
-PART_NUMBERS = 1 << 18
+PART_NUMBERS = 1 << 19
 # Ragged problems share a part while the smallest has this share of the rows of the largest.
 LEAST_FILLED = 0.75
 
@@ -40,7 +40,7 @@ class Problems:
     sizes: NDArray[np.intp]
     starts: NDArray[np.intp] | None = None
     order: NDArray[np.intp] | None = None
-    labels: list[Hashable] | None = None
+    labels: NDArray[Any] | None = None
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -203,7 +203,12 @@ def grouped_problems(
     return Problems("groups", X, y, weights, len(labels), sizes, starts, order, labels)
 
 
-def factorised(groups: Any, n: int) -> tuple[list[Hashable], NDArray[np.intp]]:
+def hashable(labels: NDArray[Any]) -> list[Hashable]:
+    """The labels as keys of a dict: Python's own where they are not dates."""
+    return list(labels) if labels.dtype.kind in "mM" else labels.tolist()
+
+
+def factorised(groups: Any, n: int) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """The labels, sorted where that is possible and else as they come, and which each row has."""
     if isinstance(groups, (list, tuple)) and any(isinstance(g, tuple) for g in groups):
         array = np.empty(len(groups), dtype=object)
@@ -214,18 +219,20 @@ def factorised(groups: Any, n: int) -> tuple[list[Hashable], NDArray[np.intp]]:
         raise ValueError(
             f"groups must have a label for each of the {n} rows of X; got shape {array.shape}."
         )
+    if (array != array).any():
+        raise ValueError("groups has missing labels (NaN). Leave those rows out, or name them.")
     if array.dtype != object:
         values, codes = np.unique(array, return_inverse=True)
-        return values.tolist(), codes.astype(np.intp)
+        return values, codes.astype(np.intp)
     seen: dict[Hashable, int] = {}
     codes = np.array([seen.setdefault(label, len(seen)) for label in array], dtype=np.intp)
+    labels = np.empty(len(seen), dtype=object)
+    labels[:] = list(seen)
     try:
-        labels = sorted(seen)  # type: ignore[type-var]
+        order = sorted(range(len(seen)), key=labels.__getitem__)
     except TypeError:
-        return list(seen), codes
-    place = {label: i for i, label in enumerate(labels)}
-    moved = np.array([place[label] for label in seen], dtype=np.intp)
-    return list(labels), moved[codes]
+        return labels, codes
+    return labels[order], np.argsort(order)[codes]
 
 
 def listed_problems(X: Any, y: Any, weights: Any) -> Problems:

@@ -208,7 +208,7 @@ def descend(S, G, step, d, x, limits, scale):
 
 @ordered_kernel
 def fit_groups(data, sizes, options, layout, groups, S, report):
-    """Fit the groups (first, end) of problems.
+    """Fit the groups (first, end, place of the first problem in the report).
 
     data = (X, y, w, x_stride, y_stride, w_stride): base addresses and strides from problem to
     problem, 0 where all share it, w_stride −1 for no weights.  sizes = (n, d, ones, count);
@@ -228,6 +228,7 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
     factors = U, step, inverses, lengths
     for group in range(groups[0], groups[1]):
         first = group * width
+        place = groups[2] + first
         present = min(width, count - first)
         n_rows, tss, bad = load_rows(data, first, present, sizes, S, (0, step), spare, U)
         load_penalty(S, n * step, step, rows - n, ones, alpha, U)
@@ -268,7 +269,7 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
             for k in range(j, p):
                 write(S, v + k * width, splat(S, 1.0 if k == j else 0.0))
             variance = inverse_form(S, U, step, p, inverses, v, j)
-            write(report[p + j], first, variance)
+            write(report[p + j], place, variance)
             share = variance * read(S, lengths + j * width)
             largest = select(share > largest, share, largest)
         refined = largest > WELL_CONDITIONED
@@ -280,7 +281,7 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
             for j in range(p):
                 refine(S, where, factors, j, v, refined)
                 variance = 0.0 - read(S, v + j * width)
-                write(report[p + j], first, select(refined, variance, read(report[p + j], first)))
+                write(report[p + j], place, select(refined, variance, read(report[p + j], place)))
             n_iter = n_iter + refine(S, where, factors, -1, v, refined)
             rss = select(refined, column_square(S, v + 2 * p * width, width, n), rss)
             for j in range(0, p * width, width):
@@ -289,13 +290,13 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
         noise = sqrt(rss / select(freedom > 0.0, freedom, float("nan")))
         for j in range(p):
             kept = read(S, inverses + j * width) > 0.0
-            error = noise * sqrt(read(report[p + j], first))
-            write(report[j], first, read(S, x + j * width) + bad)
-            write(report[p + j], first, select(kept, error, float("nan")) + bad)
-        write(report[2 * p + RSS], first, rss)
-        write(report[2 * p + TSS], first, tss)
-        write(report[2 * p + LOST], first, lost)
-        write(report[2 * p + BAD_INPUT], first, bad)
-        write(report[2 * p + COUNT], first, n_rows)
-        write(report[2 * p + N_ITER], first, n_iter)
-        write(report[2 * p + GRADIENT], first, gradient)
+            error = noise * sqrt(read(report[p + j], place))
+            write(report[j], place, read(S, x + j * width) + bad)
+            write(report[p + j], place, select(kept, error, float("nan")) + bad)
+        write(report[2 * p + RSS], place, rss)
+        write(report[2 * p + TSS], place, tss)
+        write(report[2 * p + LOST], place, lost)
+        write(report[2 * p + BAD_INPUT], place, bad)
+        write(report[2 * p + COUNT], place, n_rows)
+        write(report[2 * p + N_ITER], place, n_iter)
+        write(report[2 * p + GRADIENT], place, gradient)

@@ -231,7 +231,7 @@ def descent_rate(S, G, wide, p):
 
 @ordered_kernel
 def fit_groups(data, sizes, options, layout, groups, S, report):
-    """Fit the groups (first, end) of problems.
+    """Fit the groups (first, end, place of the first problem in the report).
 
     data and sizes as in `least_squares.fit_groups`, y of zeros and ones; options = (solver, α, tol,
     max_iter).  A lane has converged if the gradient is at most tol·Σw in units of the columns' root
@@ -256,6 +256,7 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
         write(S, at, splat(S, 0))
     for group in range(groups[0], groups[1]):
         first = group * width
+        place = groups[2] + first
         mass, n_rows, positive, bad = load_rows(
             data, first, min(width, count - first), sizes, layout, S, means
         )
@@ -333,17 +334,17 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
                 step = select(state < UNFINISHED, read(S, change + j), 0.0)
                 write(S, beta + j, read(S, beta + j) + step)
         places = beta, means, kept, U, wide, inverses, v
-        write_report(S, places, sizes, state, bad, first, report)
+        write_report(S, places, sizes, state, bad, place, report)
         penalty = splat(S, 0)
         for j in range(beta, beta + d * width, width):
             penalty = penalty + 0.5 * alpha * read(S, j) * read(S, j)
-        write(report[2 * p + LOSS], first, objective - penalty + bad)
-        write(report[2 * p + N_ITER], first, n_iter)
-        write(report[2 * p + STATE], first, state)
-        write(report[2 * p + LOST], first, lost)
-        write(report[2 * p + BAD_INPUT], first, bad)
-        write(report[2 * p + COUNT], first, n_rows)
-        write(report[2 * p + POSITIVE], first, positive)
+        write(report[2 * p + LOSS], place, objective - penalty + bad)
+        write(report[2 * p + N_ITER], place, n_iter)
+        write(report[2 * p + STATE], place, state)
+        write(report[2 * p + LOST], place, lost)
+        write(report[2 * p + BAD_INPUT], place, bad)
+        write(report[2 * p + COUNT], place, n_rows)
+        write(report[2 * p + POSITIVE], place, positive)
 
 
 @ordered_kernel
@@ -356,7 +357,7 @@ def ended(S, gradient, bound, step, mass, gains_nothing):
 
 
 @ordered_kernel
-def write_report(S, places, sizes, state, bad, first, report):
+def write_report(S, places, sizes, state, bad, place, report):
     """Coefficients and standard errors of the columns as they came, and the gradient's length."""
     beta, means, kept, U, wide, inverses, v = places
     _, d, ones, _ = sizes
@@ -370,7 +371,7 @@ def write_report(S, places, sizes, state, bad, first, report):
     for j in range(d):
         b, mean = read(S, beta + j * width), read(S, means + j * width)
         intercept = intercept - mean * b
-        write(report[j], first, b + bad)
+        write(report[j], place, b + bad)
         g = read(S, kept + j * wide + p * width) + mean * last
         length = length + g * g
     for j in range(p):
@@ -380,7 +381,7 @@ def write_report(S, places, sizes, state, bad, first, report):
                 write(S, v + k * width, 0.0 - read(S, means + k * width))
         variance = inverse_form(S, U, wide, p, inverses, v, 0)
         known = both(read(S, inverses + j * width) > 0.0, state < SEPARATED)
-        write(report[p + j], first, select(known, sqrt(variance), np.nan) + bad)
+        write(report[p + j], place, select(known, sqrt(variance), np.nan) + bad)
     if ones:
-        write(report[d], first, intercept + bad)
-    write(report[2 * p + GRADIENT], first, sqrt(length))
+        write(report[d], place, intercept + bad)
+    write(report[2 * p + GRADIENT], place, sqrt(length))

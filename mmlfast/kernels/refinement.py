@@ -10,13 +10,33 @@ the coefficients gain the same digits.  All is done for a group of panels side b
 
 from __future__ import annotations
 
-from mmlfast.kernels._doubled import add_doubled, add_product
-from mmlfast.kernels._jit import ordered_kernel
+from mmlfast.kernels._jit import inlined_kernel, ordered_kernel
 from mmlfast.kernels._simd import lanes
+from mmlfast.kernels._vector_bits import product_error
 from mmlfast.kernels._vectors import any_lane, both, read, select, splat, write
 from mmlfast.kernels.normal_equations import substitute
 
 MOST_STEPS = 20
+
+
+@inlined_kernel
+def add_doubled(total, x):
+    """(hi, lo) + x: h + x = s + ((h − (s − t)) + (x − t)) exactly, for t = s − h.
+
+    Ogita, Rump and Oishi, Accurate sum and dot product, SIAM J. Sci. Comput. 26, 2005.
+    """
+    hi, lo = total
+    s = hi + x
+    t = s - hi
+    return s, lo + ((hi - (s - t)) + (x - t))
+
+
+@inlined_kernel
+def add_product(total, a, b):
+    """(hi, lo) + a·b."""
+    product = a * b
+    hi, lo = add_doubled(total, product)
+    return hi, lo + product_error(a, b, product)
 
 
 @ordered_kernel

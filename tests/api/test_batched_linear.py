@@ -35,7 +35,7 @@ def assert_same(model, other, rtol=1e-9):
 def route(request, monkeypatch):
     """By the kernels, or one matrix after the other as large ones are."""
     if request.param == "alone":
-        monkeypatch.setattr(regression_runs, "KERNEL_BYTES", 0)
+        monkeypatch.setattr(regression_runs, "GROUP_COLUMNS", 0)
 
 
 @pytest.mark.parametrize("solver", ["qr", "cholesky", "gd"])
@@ -171,6 +171,7 @@ def test_labels_of_any_kind(labels):
     model = BatchedLinearRegression().fit(X[:50], y[:50], groups=groups)
     assert len(model.results_) == 2
     assert len(model.groups_) == 2
+    assert {groups[0], groups[1]} == set(model.results_)
     for i in range(2):
         alone = BatchedLinearRegression().fit(X[:50][i::2], y[:50][i::2])
         rows = model.predict(X[:3], groups=[groups[i]] * 3)
@@ -298,6 +299,8 @@ def test_errors_name_what_is_wrong():
         BatchedLinearRegression().fit(X[None], y[None], -np.ones(len(y)))
     with pytest.raises(ValueError, match="given groups"):
         BatchedLinearRegression().fit(X, y).predict(X, groups=codes)
+    with pytest.raises(ValueError, match="groups has missing labels"):
+        BatchedLinearRegression().fit(X, y, groups=np.where(codes == 3, np.nan, codes))
     with pytest.raises(ValueError, match=r"X must have shape \(40, n_samples, 3\)"):
         model.predict(X[None, :, :2])
     with pytest.raises(ValueError, match=r"X\[1\] must have 3 columns"):

@@ -27,7 +27,7 @@ def stack(count=9, n=60, d=3, seed=0):
 def route(request, monkeypatch):
     """By the kernels, or one matrix after the other as large ones are."""
     if request.param == "alone":
-        monkeypatch.setattr(regression_runs, "KERNEL_BYTES", 0)
+        monkeypatch.setattr(regression_runs, "GROUP_COLUMNS", 0)
 
 
 @pytest.mark.parametrize("solver", ["newton", "gd"])

@@ -27,7 +27,7 @@ def fit(X, y, w=None, *, ones=1, alpha=0.0, solver=kernel.QR, tol=1e-13, max_ite
         n * d, n, -1 if w is None else n,
     )  # fmt: skip
     kernel.fit_groups(
-        data, (n, d, ones, count), (solver, alpha, tol, max_iter), places, (0, groups),
+        data, (n, d, ones, count), (solver, alpha, tol, max_iter), places, (0, groups, 0),
         workspace, report,
     )  # fmt: skip
     assert np.isnan(workspace[size * LANES :]).all()

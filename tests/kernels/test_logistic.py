@@ -27,7 +27,7 @@ def fit(X, y, w=None, *, ones=1, alpha=0.0, solver=kernel.NEWTON, tol=1e-9, max_
     )  # fmt: skip
     max_iter = max_iter or (100 if solver == kernel.NEWTON else 20_000)
     kernel.fit_groups(
-        data, (n, d, ones, count), (solver, alpha, tol, max_iter), places, (0, groups),
+        data, (n, d, ones, count), (solver, alpha, tol, max_iter), places, (0, groups, 0),
         workspace, report,
     )  # fmt: skip
     assert np.isnan(workspace[size * LANES :]).all()

@@ -28,7 +28,7 @@ CHOSEN = (
     "or exact_on_small_images or spline or exact_at_every_width "
     "or exact_systems or every_place or random_matrices or touches_nothing "
     "or one_triangle_are_exact or gives_its_share or way_back_are_exact or basis_of_the_block "
-    "or share_the_parts or whole_numbers_are_exact "
+    "or ill_conditioned_lanes or edge_of_tiles or share_the_parts or whole_numbers_are_exact "
     "or few_ulp or ends_of_the_range or same_bits_inside or polynomials_are_exact or rounds_once "
     "or nearest_integer or first_lanes or takes_out_the_power or the_exact_product"
 )
@@ -44,6 +44,7 @@ def run_kernel_tests(name, features):
            for file in ("matmul", "small", "pack", "covariance", "half", "krylov",
                         "orthogonal", "warp", "gather", "vectors",
                         "elimination", "jacobi", "symmetric", "lanczos", "crew",
+                        "least_squares", "logistic",
                         "vector_bits", "elementary", "optimizers", "backprop"))],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500,
     )  # fmt: skip
