@@ -203,6 +203,5 @@ CASES = [
         flops=6.0 * LOGISTIC_FITS * 200 * 10 * 14,
         bytes=8.0 * LOGISTIC_FITS * 200 * 11,
         bar={"jax.vmap": 8.0, "sklearn in a loop": 100.0},
-        quick=True,
     ),
 ]

@@ -74,9 +74,9 @@ class BatchedLogisticRegression(ClassifierMixin, BatchedRegression):  # type: ig
     status_ : ndarray of str of shape (B,)
         "converged"; "max_iter"; "separated": a plane separates the classes, or nearly so, and the
         maximum lies at infinity: coefficients are those of a finite step on the way, without
-        standard errors; "rank_deficient": a column depends on those before it, its coefficient is 0
-        and has no standard error; "one_class": coefficients are 0, and the intercept is
-        ± log(2n + 1), Jeffreys's estimate for n rows; "too_few_samples": fewer rows than
+        standard errors; "rank_deficient": a column depends on those before it, its coefficient has
+        no standard error, and is 0 but by "gd"; "one_class": coefficients are 0, and the intercept
+        is ± log(2n + 1), Jeffreys's estimate for n rows; "too_few_samples": fewer rows than
         coefficients; "not_finite": all results are NaN.  Of several the last one listed is told.
     groups_ : ndarray of shape (B,)
         The labels in order, where `groups` was given.

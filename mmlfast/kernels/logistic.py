@@ -327,7 +327,7 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
             add_penalty(S, G, wide, d, p, alpha, beta)
             for at in range(0, layout[6] * width, width):
                 write(S, U + at, read(S, G + at))
-            lost = factor(S, U, wide, p, p + 1, inverses, rounding)
+            factor(S, U, wide, p, p + 1, inverses, rounding)
         else:
             # The step at hand squares what error is left; it has been found to be settled.
             for j in range(0, p * width, width):

@@ -88,10 +88,11 @@ def test_the_gradient_vanishes(count, d, fit_intercept, alpha, seed):
         assert np.abs(r[ok].sum(1)).max(initial=0) < 1e-6
 
 
-def test_flags():
+@pytest.mark.parametrize("solver", ["newton", "gd"])
+def test_flags(solver):
     X, y = stack(count=8)
     w = np.ones(y.shape)
-    clean = BatchedLogisticRegression().fit(X, y)
+    clean = BatchedLogisticRegression(solver=solver).fit(X, y)
     y = y.astype(float)
     y[1] = X[1, :, 0] > 1  # separated by a plane
     X[2, :, 2] = X[2, :, 0]  # a column twice
@@ -101,7 +102,7 @@ def test_flags():
     X[5, 0, 0] = np.inf
     y[6, 0] = np.nan
     with pytest.warns(ConvergenceWarning, match="6 of 8 .* 2 not_finite, 1 one_class, 1 rank"):
-        model = BatchedLogisticRegression().fit(X, y, w)
+        model = BatchedLogisticRegression(solver=solver).fit(X, y, w)
     np.testing.assert_array_equal(model.status_, [
         "converged", "separated", "rank_deficient", "one_class", "too_few_samples", "not_finite",
         "not_finite", "converged",
@@ -110,7 +111,8 @@ def test_flags():
     assert np.isfinite(model.coef_[:5]).all()
     np.testing.assert_array_equal(model.classes_[(model._scores(X[1], None)[1] > 0).astype(int)],
                                   y[1])  # fmt: skip
-    assert model.coef_[2, 2] == 0
+    # Descent shares out what Newton's method gives to the first of equal columns.
+    assert model.coef_[2, 2] == (0 if solver == "newton" else pytest.approx(model.coef_[2, 0]))
     assert np.isnan(model.coef_standard_error_[2, 2])
     assert model.intercept_[3] == pytest.approx(np.log(121))
     assert (model.coef_[3] == 0).all()
