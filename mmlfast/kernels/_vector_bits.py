@@ -104,6 +104,18 @@ def two_to(typing_context, k):
 
 
 @literal_intrinsic
+def shifted(typing_context, x, k):
+    """x·2ᵏ for an integer k, where x and the product are normal: an addition of integers."""
+
+    def emit(layout, x, k):
+        builder = layout.builder
+        steps = builder.shl(layout.integer_bits(k), layout.constant(layout.mantissa))
+        return layout.as_float(builder.add(layout.bits(x), steps))
+
+    return x(x, k), _elementwise(emit)
+
+
+@literal_intrinsic
 def split(typing_context, x):
     """(k, f) with x = f·2ᵏ and √½ ≤ f < √2, for a normal x > 0."""
 

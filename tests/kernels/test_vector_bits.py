@@ -18,6 +18,7 @@ from mmlfast.kernels._vector_bits import (
     power_of_two,
     product_error,
     scaled,
+    shifted,
     significand,
     split,
     two_to,
@@ -38,6 +39,7 @@ def unary(x, out, lanes):
         write(out, 2 * x.size + i, polynomial(v, COEFFICIENTS))
         write(out, 3 * x.size + i, constant(v, (1.5, 2.5)))
         write(out, 4 * x.size + i, multiply_add(v, 3.0, v))
+        write(out, 5 * x.size + i, shifted(multiply_add(v, 0.0, 1.5), nearest(v)))
 
 
 @kernel
@@ -74,20 +76,21 @@ def run(function, rows, dtype, *columns):
 @each_dtype
 def test_integers_and_polynomials_are_exact(dtype):
     numbers = [0, 0.25, 0.5, 0.75, 1.5, 2.5, -0.5, -1.5, -2.5, -126, 127, 3.75]
-    x, rounded, power, value, chosen, sums = run(unary, 5, dtype, numbers)
+    x, rounded, power, value, chosen, sums, moved = run(unary, 6, dtype, numbers)
     np.testing.assert_array_equal(rounded, np.round(x))
     np.testing.assert_array_equal(power, 2.0 ** np.round(x).astype(int))
     c = COEFFICIENTS[0 if dtype is np.float32 else 1]
     np.testing.assert_array_equal(value, np.polynomial.polynomial.polyval(x, c))
     np.testing.assert_array_equal(chosen, 1.5 if dtype is np.float32 else 2.5)
     np.testing.assert_array_equal(sums, 4 * x)
+    np.testing.assert_array_equal(moved, 1.5 * 2.0 ** np.round(x))
 
 
 @each_dtype
 def test_the_nearest_integer_of_large_numbers(dtype):
     largest = 2.0 ** (np.finfo(dtype).nmant - 2)
     numbers = [largest, -largest, largest - 0.5, 0.5 - largest, 1e4 / 3]
-    x, rounded, *_ = run(unary, 5, dtype, numbers)
+    x, rounded, *_ = run(unary, 6, dtype, numbers)
     np.testing.assert_array_equal(rounded, np.round(x))
 
 
