@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from mmlfast.api.callbacks import CallbackSupport, FitTask
 from mmlfast.api.epochs import Prepared, epochs_of
