@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks import algebra, data, elementary, graphs, images, regressions, startup
+from benchmarks import algebra, data, elementary, graphs, images, networks, regressions, startup
 from benchmarks.case import Call, Case, Contestant, Size
 from benchmarks.data import Matrix
 
@@ -301,6 +301,7 @@ CASES: dict[str, Case] = {
         *elementary.CASES,
         *images.CASES,
         *graphs.CASES,
+        *networks.CASES,
         *regressions.CASES,
         *startup.CASES,
     ]

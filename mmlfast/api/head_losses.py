@@ -19,7 +19,7 @@ def head_loss(
     """The mean loss that belongs to a head, without penalty; NaN for NaN."""
     from scipy.special import xlogy
 
-    if head == "identity":
+    if head in ("identity", "squared_logistic"):
         losses = (outputs - Y) ** 2 / 2
     elif head == "poisson":
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

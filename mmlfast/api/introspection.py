@@ -108,10 +108,7 @@ class Introspection:
             return self._network.gradients(X, Y, n_jobs=self.n_jobs).inputs * len(Y)
         X = self._checked(X)
         outputs = self._network.predict(X, n_jobs=self.n_jobs)
-        # Whatever the head, ∂L/∂Z = A − Y: a target of A − E makes that E, ones where asked.
-        E = self._asked(outputs, output)
-        with np.errstate(all="ignore"):
-            return self._network.gradients(X, outputs - E, n_jobs=self.n_jobs).inputs * len(E)
+        return self._network.input_gradients(X, self._asked(outputs, output), n_jobs=self.n_jobs)
 
     def gradient_check(
         self, X: Any, y: Any, tol: float = 1e-6, *, max_weights: int = 2000

@@ -70,6 +70,8 @@ default="constant"
         Evaluations of "lbfgs".
     dropout : float or sequence of float, default=0.0
         Share of the units of all hidden layers, or of each, left out at random in each step.
+    out_activation : {"identity", "logistic"}, default="identity"
+        Of the output, under squared error: "logistic" for targets between 0 and 1.
     weight_decay : float, default=0.0
         Decoupled: each step also shrinks the weights by learning rate × weight_decay.
     n_jobs : int, default=None
@@ -148,6 +150,7 @@ default="constant"
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
         dropout: Any = 0.0,
+        out_activation: str = "identity",
         weight_decay: float = 0.0,
         n_jobs: int | None = None,
     ) -> None:
@@ -176,6 +179,7 @@ default="constant"
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
         self.dropout = dropout
+        self.out_activation = out_activation
         self.weight_decay = weight_decay
         self.n_jobs = n_jobs
 

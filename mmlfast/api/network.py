@@ -221,7 +221,7 @@ class Network:
 
         def compute(network: Data, room: Workspace, batch: NDArray[np.int64]) -> None:
             batch[backprop.KEEP_Z] = 1
-            backprop.run(NOBODY, self.passes.forward, network, data, batch, RATES, SUMS)
+            backprop.run(NOBODY, self.passes.forward, *network, *data, batch, RATES, SUMS)
 
         def merge(_: object, lo: int, hi: int, room: Workspace, network: Data) -> None:
             for k, layer in enumerate(room.layers):
@@ -248,7 +248,7 @@ class Network:
         found = np.empty((X.shape[0], self.sizes[-1]), self.dtype)
 
         def compute(network: Data, room: Workspace, batch: NDArray[np.int64]) -> None:
-            backprop.run(NOBODY, self.passes.forward, network, data, batch, RATES, SUMS)
+            backprop.run(NOBODY, self.passes.forward, *network, *data, batch, RATES, SUMS)
             lo, count = batch[backprop.FIRST], batch[backprop.COUNT]
             self._output(network, room, count)
             place, last = int(room.layers[-1, of.OUTPUT]), self.n_layers - 1
@@ -266,9 +266,9 @@ class Network:
         total = [0.0, 0.0]
 
         def compute(network: Data, room: Workspace, batch: NDArray[np.int64]) -> object:
-            backprop.run(NOBODY, self.passes.forward, network, data, batch, RATES, SUMS)
-            weights = backprop.take_targets(network, data, batch)
-            return backprop.find_loss(network, batch), weights
+            backprop.run(NOBODY, self.passes.forward, *network, *data, batch, RATES, SUMS)
+            weights = self._take_targets(network, data, batch)
+            return self._find_loss(network, batch), weights
 
         def merge(result: Any, *_: object) -> None:
             total[0] += result[0] * result[1]
@@ -289,10 +289,10 @@ class Network:
         kind = self.dtype.type
 
         def compute(network: Data, room: Workspace, batch: NDArray[np.int64]) -> object:
-            backprop.run(NOBODY, self.passes.forward, network, data, batch, RATES, SUMS)
-            weights = backprop.take_targets(network, data, batch)
-            value = backprop.find_loss(network, batch)
-            backprop.run(NOBODY, self.passes.back, network, data, batch, RATES, SUMS)
+            backprop.run(NOBODY, self.passes.forward, *network, *data, batch, RATES, SUMS)
+            weights = self._take_targets(network, data, batch)
+            value = self._find_loss(network, batch)
+            backprop.run(NOBODY, self.passes.back, *network, *data, batch, RATES, SUMS)
             return value, weights
 
         def merge(result: Any, lo: int, hi: int, room: Workspace, network: Data) -> None:
@@ -311,6 +311,38 @@ class Network:
         inputs /= kind(total[1])
         loss = (total[0] + self._penalty(alpha)) / total[1]
         return Gradients(loss, coefs, intercepts, inputs)
+
+    def input_gradients(
+        self, X: Any, E: NDArray[Any], *, n_jobs: int | None = None
+    ) -> NDArray[Any]:
+        """Row i is Σ_j E_ij ∂z_j/∂x_i, for the outputs z before the head's function."""
+        data = data_of(X, None, None, self)
+        inputs = np.empty(X.shape, self.dtype)
+
+        def compute(network: Data, room: Workspace, batch: NDArray[np.int64]) -> None:
+            backprop.run(NOBODY, self.passes.forward, *network, *data, batch, RATES, SUMS)
+            lo, count = int(batch[backprop.FIRST]), int(batch[backprop.COUNT])
+            last = self.n_layers - 1
+            place = int(room.layers[last, of.OUT_DELTA])
+            slopes = room.rows_at(place, self.sizes[-1], last, room.height)
+            slopes[:count] = E[lo : lo + count]
+            slopes[count:] = 0
+            backprop.run(NOBODY, self.passes.back, *network, *data, batch, RATES, SUMS)
+
+        def merge(_: object, lo: int, hi: int, room: Workspace, network: Data) -> None:
+            place = int(room.layers[0, of.IN_DELTA])
+            inputs[lo:hi] = room.rows_at(place, self.sizes[0], -1, hi - lo)
+
+        self._by_blocks(X, data, compute, merge, n_jobs, backward=True)
+        return inputs
+
+    def _take_targets(self, network: Data, data: Data, batch: NDArray[np.int64]) -> float:
+        weights: float = backprop.take_targets(network[6], network[5], *data[4:], batch)
+        return weights
+
+    def _find_loss(self, network: Data, batch: NDArray[np.int64]) -> float:
+        loss: float = backprop.find_loss(network[0], network[1], network[5], network[6], batch)
+        return loss
 
     def _penalty(self, alpha: float) -> float:
         squares = sum(float(np.sum(np.square(W, dtype=np.float64))) for W in self.coefs)

@@ -251,7 +251,8 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):
         losses = record.curves.loss
         self.n_layers_ = len(network.sizes)
         self.n_outputs_ = network.sizes[-1]
-        self.out_activation_ = "exp" if network.head == "poisson" else network.head
+        names = {"poisson": "exp", "squared_logistic": "logistic"}
+        self.out_activation_ = names.get(network.head, network.head)
         self.t_ = record.n_samples_seen
         self.loss_curve_ = losses
         self.loss_ = losses[-1] if losses else math.nan

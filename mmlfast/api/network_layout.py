@@ -21,6 +21,10 @@ from mmlfast.kernels.backprop import (
     GRADIENT,
     HEAD,
     MILLION,
+    NARROW,
+    NARROW_BACK,
+    NARROW_FORWARD,
+    NARROW_GATHER,
     PLACES,
     SEED,
     TARGETS,
@@ -32,7 +36,7 @@ from mmlfast.runtime.validate import aligned
 
 # Wider layers keep an odd number of vectors between rows: with 4 KiB between them the rows of a
 # panel share one set of the cache, 1024-wide layers then ran at a third of the speed.
-NARROW = 3
+FEW_VECTORS = 3
 
 
 def _up(n: int, multiple: int) -> int:
@@ -48,7 +52,7 @@ def stride_of(n: int, dtype: np.dtype[Any]) -> int:
     """Numbers from row to row of a matrix with a column for each of n units."""
     lanes = LANE_BYTES // dtype.itemsize
     vectors = _up(rows_of(n, dtype), lanes) // lanes
-    return (vectors | 1 if vectors > NARROW else vectors) * lanes
+    return (vectors | 1 if vectors > FEW_VECTORS else vectors) * lanes
 
 
 def table_of_layers(sizes: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[NDArray[np.int64], int]:
@@ -80,6 +84,18 @@ def passes(table: NDArray[np.int64], size: int, dtype: np.dtype[Any], *, inputs:
         back.append((GRADIENT + k, -(-n_in[k] // of.ROWS)))
     update = [(UPDATE, -(-size // UPDATED))]
     return Passes(*(np.array(sections, np.int64) for sections in (forward, back, update)))
+
+
+def narrow_passes(size: int) -> Passes:
+    """The same for the training of a network that `is_narrow`."""
+    forward = [(NARROW_GATHER, 1), (NARROW_FORWARD, 1)]
+    sections = (forward, [(NARROW_BACK, 1)], [(UPDATE, -(-size // UPDATED))])
+    return Passes(*(np.array(rows, np.int64) for rows in sections))
+
+
+def is_narrow(sizes: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    """Whether no layer fills a register, so that samples had better lie along it."""
+    return max(sizes) <= LANE_BYTES // dtype.itemsize
 
 
 class Passes(NamedTuple):
@@ -117,7 +133,7 @@ class Workspace:
         self._end = 0
         lanes = LANE_BYTES // dtype.itemsize
         # Outputs are worked on in blocks of `lanes` samples, the last of which may reach beyond.
-        height = _up(_up(rows, TILE_ROWS), lanes)
+        self.height = height = _up(_up(rows, TILE_ROWS), lanes)
         self.layers[0, of.INPUT] = self._take(height * int(table[0, of.IN_STRIDE]))
         self.layers[0, of.IN_DELTA] = self._take(height * int(table[0, of.IN_STRIDE]))
         for i, layer in enumerate(self.layers):
@@ -137,6 +153,15 @@ class Workspace:
         self.places[WEIGHTS] = self._take(height)
         self.places[BLOCK] = self._take(_up(n_out, lanes) * lanes)
         self.work = aligned(self._end, dtype, zero=True)
+
+    def lie_narrow(self) -> None:
+        """Let the same room hold a narrow network: units by samples.
+
+        What a layer gives is by no more units than a register has lanes, so it fits.
+        """
+        self.places[NARROW] = 1
+        self.layers[0, of.PANELS] = self.layers[0, of.IN_DELTA]
+        self.layers[-1, of.OUT_DELTA] = self.layers[-1, of.OUTPUT]
 
     def _take(self, size: int) -> int:
         place, self._end = self._end, self._end + size

@@ -71,6 +71,7 @@ RULES: dict[str, Rule] = {
         "an integer of at least 1, or infinity",
     ),
     "max_fun": COUNT,
+    "out_activation": (lambda v: v in ("identity", "logistic"), "'identity' or 'logistic'"),
     "weight_decay": AT_LEAST_0,
     "fit_intercept": FLAG,
 }

@@ -149,7 +149,15 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         return np.ascontiguousarray(y.reshape(len(y), -1), dtype)
 
     def _head(self) -> str:
-        return "poisson" if self.loss == "poisson" else "identity"
+        logistic = getattr(self, "out_activation", "identity") == "logistic"
+        if self.loss == "poisson":
+            if logistic:
+                raise ValueError(
+                    "loss='poisson' has an output of its own, eᶻ; got out_activation='logistic'. "
+                    "Use loss='squared_error', or leave out_activation='identity'."
+                )
+            return "poisson"
+        return "squared_logistic" if logistic else "identity"
 
     def _score(self, outputs: NDArray[Any], Y: NDArray[Any], weight: Any) -> float:
         return r2(outputs, Y, weight)

@@ -27,6 +27,10 @@ def to_sklearn(model: Any) -> Any:
     theirs = make()
     known = theirs.get_params()
     given = {name: value for name, value in model.get_params().items() if name in known}
+    if model._network.head == "squared_logistic":
+        raise ValueError(
+            "scikit-learn's MLPRegressor has no out_activation='logistic'. Fit with 'identity'."
+        )
     if model.loss == "poisson" and "loss" not in known:
         raise ValueError("loss='poisson' needs scikit-learn 1.7 or later; update scikit-learn.")
     given["activation"] = next(iter(names), "identity")

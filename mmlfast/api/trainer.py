@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmlfast.api.network import NOBODY, Network, data_of
-from mmlfast.api.network_layout import passes
+from mmlfast.api.network_layout import is_narrow, narrow_passes, passes
 from mmlfast.kernels import backprop, optimizers
 from mmlfast.kernels.layers import blocks
 from mmlfast.runtime.crew import Crew
@@ -143,9 +143,13 @@ class Trainer:
         self._data: tuple[Any, ...] | None = None
         self._order: NDArray[np.int64] | None = None
         n_updates = blocks(network.parameters.size, backprop.UPDATED)
-        forward, back, update = passes(
-            network.table, network.parameters.size, network.dtype, inputs=False
-        )
+        size = network.parameters.size
+        # Units that drop out are told by row: such networks lie as wide ones do.
+        self._narrow = is_narrow(network.sizes, network.dtype) and not any(self.shares)
+        if self._narrow:
+            forward, back, update = narrow_passes(size)
+        else:
+            forward, back, update = passes(network.table, size, network.dtype, inputs=False)
         self._program = (forward, np.concatenate([back, update]))
         self._sums = np.zeros((n_updates, 2))
         self._room: Any = None
@@ -188,6 +192,8 @@ class Trainer:
         if self._room is None or self._room.rows < rows:
             self._room = self.network.workspace(rows, backward=True, dropout=any(self.shares))
             self._room.drop_out(self.shares, self.seed)
+            if self._narrow:
+                self._room.lie_narrow()
             gradient = self.network.like_parameters()
             self._arrays = self.network.arrays(self._room, gradient, self.first, self.second)
 
@@ -248,6 +254,9 @@ class Trainer:
             )
             return result
         crew = Crew(
-            lambda control, patience: backprop.help_crew(control, patience, *rest), threads
+            lambda control, patience: backprop.help_crew(
+                control, patience, *self._arrays, *data, *rest[2:]
+            ),
+            threads,
         )
         return crew.lead(lambda: backprop.train(crew.control, program, *rest, schedule, history))

@@ -51,6 +51,7 @@ LN2_LOW = (1.428606765330187e-06, -1.7239444525614835e-13)
 
 # exp(x) is 0 below and Inf above.
 LOWEST, HIGHEST = (-104.0, -746.0), (89.0, 710.0)
+NORMAL_FROM, NORMAL_TO = (-87.0, -708.0), (88.0, 709.0)
 
 # (eʳ − 1 − r)/r² for |r| ≤ ln(2)/2.
 EXP = (
@@ -166,6 +167,13 @@ def exp(x):
     x = minimum(maximum(x, constant(x, LOWEST)), constant(x, HIGHEST))
     k, r = _reduced(x)
     return scaled(1.0 + (r + r * r * polynomial(r, EXP)), k)
+
+
+@inlined_kernel
+def exp_of_normal(x):
+    """eˣ where that is a normal number, else the least or about the largest of them."""
+    k, r = _reduced(minimum(maximum(x, constant(x, NORMAL_FROM)), constant(x, NORMAL_TO)))
+    return (1.0 + (r + r * r * polynomial(r, EXP))) * two_to(k)
 
 
 @inlined_kernel

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from mmlfast.kernels._elementary import (
-    exp,
+    exp_of_normal,
     expm1,
     gelu,
     gelu_slope,
@@ -43,8 +43,8 @@ NOT_KEPT = -1
 
 @inlined_kernel
 def logistic(z):
-    """1/(1 + e⁻ᶻ) within 3 ulp, 0 below −700 or −88: a third less work than within 2 ulp."""
-    return 1.0 / (1.0 + exp(0.0 - z))
+    """1/(1 + e⁻ᶻ) within 3 ulp, and never below 2^−1022 or 2^−126: half the work of 2 ulp and 0."""
+    return 1.0 / (1.0 + exp_of_normal(0.0 - z))
 
 
 @inlined_kernel

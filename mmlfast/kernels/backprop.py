@@ -7,15 +7,17 @@ epochs of one batch.  The work is cut into sections, the sections into parts tha
 alone: one thread does all of them in turn, or a crew (`crew`) shares each section out, with the
 same bits.
 
-A network is a tuple (layers, parameters, gradient, first, second, work, places):
+A network is (layers, parameters, gradient, first, second, work, places):
 
     layers      table of int64, a row for each layer: `layers`
     parameters  W and b of all layers, padded, flat; gradient and the optimiser's state lie alike
     work        activations, Δ, slopes and panels of W, as the table says
-    places      head, targets, weights and a block of outputs in work, seed of the dropout
+    places      head, targets, weights and a block of outputs in work, seed of the dropout, and
+                whether the layers lie as narrow ones do
 
-A pass is a list of sections, made where the layers are laid out.  Data is a tuple (X, kind, starts,
-indices, Y, weight, order): `samples`.
+A pass is a list of sections, made where the layers are laid out.  Data is (X, kind, starts,
+indices, Y, weight, order): `samples`.  Arrays are handed on one by one: taken out of tuples they
+are counted anew in every function, 0.25 µs a section, half of what a small one takes.
 """
 
 from __future__ import annotations
@@ -23,20 +25,22 @@ from __future__ import annotations
 import numpy as np
 
 from mmlfast.kernels import layers as of
+from mmlfast.kernels import narrow
 from mmlfast.kernels._jit import ordered_kernel
 from mmlfast.kernels._simd import TILE_ROWS, lanes
 from mmlfast.kernels.activations import activate, drop_out, mix, through
 from mmlfast.kernels.crew import WHAT as SECTION
 from mmlfast.kernels.crew import all_done, finish, open_section, opened, take
 from mmlfast.kernels.layers import back, blocks, forward, weight_gradient
-from mmlfast.kernels.losses import loss
+from mmlfast.kernels.losses import loss, narrow_loss
 from mmlfast.kernels.optimizers import ADAM, update
 from mmlfast.kernels.samples import gather_inputs, gather_targets
 
-HEAD, TARGETS, WEIGHTS, BLOCK, SEED, PLACES = range(6)
+HEAD, TARGETS, WEIGHTS, BLOCK, SEED, NARROW, PLACES = range(7)
 
 # Sections: a phase and, where it has one, a layer.
 GATHER, FORWARD, BACK, GRADIENT, UPDATE = (phase * 4096 for phase in range(5))
+NARROW_GATHER, NARROW_FORWARD, NARROW_BACK = (phase * 4096 for phase in range(5, 8))
 
 # Rows gathered, and parameters updated, in a part.
 GATHERED, UPDATED = 64, 16384
@@ -58,10 +62,11 @@ def _key(seed, step, layer):
 
 
 @ordered_kernel
-def _part(section, p, network, data, batch, rates, sums):
+def _part(
+    section, p, layers, parameters, gradient, first, second, work, places,
+    X, kind, starts, indices, Y, weight, order, batch, rates, sums,
+):  # fmt: skip
     """Do part p of a section."""
-    layers, parameters, gradient, _, _, work, places = network
-    X, kind, starts, indices, _, _, order = data
     phase, l = section // 4096 * 4096, section % 4096
     layer, rows = layers[l], _rows_of(batch)
     if phase == GATHER:
@@ -86,14 +91,44 @@ def _part(section, p, network, data, batch, rates, sums):
             through(layers[l - 1], column, vectors, work, rows)
     elif phase == GRADIENT:
         weight_gradient(layer, p, work, gradient, rows)
+    elif phase == UPDATE:
+        _update_part(p, layers, parameters, gradient, first, second, rates, sums)
     else:
-        _update_part(p, network, rates, sums)
+        _narrow(
+            phase, layers, parameters, gradient, work, X, kind, starts, indices, order, batch
+        )
 
 
 @ordered_kernel
-def _update_part(p, network, rates, sums):
+def _samples_of(batch, work):
+    """The batch's samples in whole registers, as narrow layers have them."""
+    return blocks(batch[COUNT], lanes(work)) * lanes(work)
+
+
+@ordered_kernel
+def _narrow(
+    phase, layers, parameters, gradient, work, X, kind, starts, indices, order, batch
+):  # fmt: skip
+    """A section of a narrow network, all layers of it."""
+    samples = _samples_of(batch, work)
+    if phase == NARROW_GATHER:
+        chosen = order[batch[FIRST] : batch[FIRST] + batch[COUNT]]
+        narrow.gather(layers[0], X, kind, starts, indices, chosen, samples, work)
+    elif phase == NARROW_FORWARD:
+        for l in range(len(layers)):
+            narrow.forward(layers[l], parameters, work, samples)
+            if l + 1 < len(layers):
+                narrow.activate(layers[l], work, layers[l][of.N_OUT] * samples)
+    else:
+        for l in range(len(layers) - 1, -1, -1):
+            if l > 0:
+                narrow.back(layers[l], layers[l - 1], parameters, work, samples)
+            narrow.gradient_of(layers[l], work, gradient, samples)
+
+
+@ordered_kernel
+def _update_part(p, layers, parameters, gradient, first, second, rates, sums):
     """The optimiser's step on parameters p·UPDATED …; sums[p] ← Σ g², Σ W²."""
-    layers, parameters, gradient, first, second, _, _ = network
     rule, rate, beta_1, beta_2, epsilon, penalty, decay, biases = rates
     kind = parameters.dtype.type
     lo, hi = p * UPDATED, min((p + 1) * UPDATED, len(parameters))
@@ -125,7 +160,10 @@ def _update_part(p, network, rates, sums):
 
 
 @ordered_kernel
-def run(control, sections, network, data, batch, rates, sums):
+def run(
+    control, sections, layers, parameters, gradient, first, second, work, places,
+    X, kind, starts, indices, Y, weight, order, batch, rates, sums,
+):  # fmt: skip
     """All parts of each of `sections`, rows (section, parts) of an array, one after another.
 
     By this thread alone or, where `control` is not empty, by the crew.
@@ -139,7 +177,10 @@ def run(control, sections, network, data, batch, rates, sums):
             open_section(control, section, n_parts)
         p = take(control) if shared else 0
         while 0 <= p < n_parts:
-            _part(section, p, network, data, batch, rates, sums)
+            _part(
+                section, p, layers, parameters, gradient, first, second, work, places,
+                X, kind, starts, indices, Y, weight, order, batch, rates, sums,
+            )  # fmt: skip
             if shared:
                 finish(control)
             p = take(control) if shared else p + 1
@@ -148,30 +189,38 @@ def run(control, sections, network, data, batch, rates, sums):
 
 
 @ordered_kernel
-def help_crew(control, patience, network, data, batch, rates, sums):
+def help_crew(
+    control, patience, layers, parameters, gradient, first, second, work, places,
+    X, kind, starts, indices, Y, weight, order, batch, rates, sums,
+):  # fmt: skip
     """Parts of sections that the leader opens, until none has opened within `patience` looks."""
     while opened(control, patience):
         p = take(control)
         while p >= 0:
-            _part(control[SECTION], p, network, data, batch, rates, sums)
+            _part(
+                control[SECTION], p, layers, parameters, gradient, first, second, work, places,
+                X, kind, starts, indices, Y, weight, order, batch, rates, sums,
+            )  # fmt: skip
             finish(control)
             p = take(control)
 
 
 @ordered_kernel
-def take_targets(network, data, batch):
+def take_targets(places, work, Y, weight, order, batch):
     """The batch's targets and weights into work; Σ wᵢ."""
-    _, _, _, _, _, work, places = network
-    _, _, _, _, Y, weight, order = data
     chosen = order[batch[FIRST] : batch[FIRST] + batch[COUNT]]
     stop = blocks(_rows_of(batch), lanes(work)) * lanes(work)
     return gather_targets(Y, weight, chosen, stop, work, places[TARGETS], places[WEIGHTS])
 
 
 @ordered_kernel
-def find_loss(network, batch):
+def find_loss(layers, parameters, work, places, batch):
     """Σ wᵢ ℓᵢ / Σ wᵢ of the batch once it has been taken forward, leaving Δ_L."""
-    layers, parameters, _, _, _, work, places = network
+    if places[NARROW] != 0:
+        return narrow_loss(
+            places[HEAD], layers[-1], work, places[TARGETS], places[WEIGHTS],
+            _samples_of(batch, work),
+        )  # fmt: skip
     return loss(
         places[HEAD], layers[-1], parameters, work, places[TARGETS], places[WEIGHTS],
         places[BLOCK], _rows_of(batch),
@@ -179,9 +228,8 @@ def find_loss(network, batch):
 
 
 @ordered_kernel
-def weight_squares(network):
+def weight_squares(layers, parameters):
     """Σ W² over all layers."""
-    layers, parameters = network[0], network[1]
     total = 0.0
     for l in range(len(layers)):
         part = parameters[layers[l][of.W] : layers[l][of.B]]
@@ -205,10 +253,13 @@ def train(control, program, network, data, batch, rates, sums, schedule, history
     before a batch whose loss is not finite and after a step whose gradient was not.
     """
     n_epochs, batch_size, penalty, of_mean, decay, rate, best, idle, tol, patience = schedule
-    parameters, order = network[1], data[6]
+    layers, parameters, gradient, first, second, work, places = network
+    X, kind, starts, indices, Y, weight, order = data
+    onward, backward = program
+    again = onward[1:]
     n = len(order)
     n_updates = blocks(len(parameters), UPDATED)
-    size, weight = weight_squares(network), 0.0
+    size, counted = weight_squares(layers, parameters), 0.0
     batch[TRAINING] = 1
     for epoch in range(n_epochs):
         total = squares = 0.0
@@ -220,12 +271,16 @@ def train(control, program, network, data, batch, rates, sums, schedule, history
             # The one batch of a full pass is in place from the first on.
             in_place = n_batches == 1 and epoch > 0
             if not in_place:
-                weight = take_targets(network, data, batch)
-            run(control, program[0][int(in_place) :], network, data, batch, rates, sums)
-            value = find_loss(network, batch)
-            if weight == 0.0:  # nothing in it counts
+                counted = take_targets(places, work, Y, weight, order, batch)
+            run(
+                control, again if in_place else onward,
+                layers, parameters, gradient, first, second, work, places,
+                X, kind, starts, indices, Y, weight, order, batch, rates, sums,
+            )  # fmt: skip
+            value = find_loss(layers, parameters, work, places, batch)
+            if counted == 0.0:  # nothing in it counts
                 continue
-            share = penalty if of_mean else penalty / weight
+            share = penalty if of_mean else penalty / counted
             value += 0.5 * share * size
             if not np.isfinite(value):
                 return epoch, b, best, idle
@@ -233,7 +288,10 @@ def train(control, program, network, data, batch, rates, sums, schedule, history
             if rates[0] == ADAM:
                 t = batch[STEP]
                 rates[1] *= np.sqrt(1 - rates[3] ** t) / (1 - rates[2] ** t)
-            run(control, program[1], network, data, batch, rates, sums)
+            run(
+                control, backward, layers, parameters, gradient, first, second, work, places,
+                X, kind, starts, indices, Y, weight, order, batch, rates, sums,
+            )  # fmt: skip
             square = size = 0.0
             for p in range(n_updates):
                 square += sums[p, 0]

@@ -50,14 +50,13 @@ def _turn_back(layer, work, block, place, i):
 
 
 @ordered_kernel
-def _softmax(work, block, n):
+def _softmax(work, block, step, n):
     """z_j → e^(z_j − max z) in the block; (max z, Σ e^(z − max z))."""
-    width = lanes(work)
     top, total = read(work, block), splat(work, 0)
-    for j in range(width, n * width, width):
+    for j in range(step, n * step, step):
         z = read(work, block + j)
         top = select(z > top, z, top)
-    for j in range(0, n * width, width):
+    for j in range(0, n * step, step):
         e = exp(read(work, block + j) - top)
         write(work, block + j, e)
         total = total + e
@@ -91,11 +90,41 @@ def output(head, layer, parameters, work, block, rows):
         _turn(layer, parameters, work, i, block)
         scale = splat(work, 1)
         if head == SOFTMAX:
-            scale = 1.0 / _softmax(work, block, n)[1]
+            scale = 1.0 / _softmax(work, block, width, n)[1]
         for j in range(0, n * width, width):
             z = read(work, block + j)
             write(work, block + j, z * scale if head == SOFTMAX else _unit(head, z))
         _turn_back(layer, work, block, layer[OUTPUT], i)
+
+
+@ordered_kernel
+def loss_of_block(head, work, block, step, n, y0, weight):
+    """Σⱼ of the losses of as many samples as there are lanes; z ← weight·∂ℓ/∂z in the block.
+
+    Unit j of the block lies at block + j·step, its targets at y0 + j·lanes.
+    """
+    width = lanes(work)
+    of_samples, size = splat(work, 0), splat(work, 0)
+    if head == SOFTMAX:
+        for j in range(n):
+            y = read(work, y0 + j * width)
+            of_samples = of_samples - y * read(work, block + j * step)
+            size = size + y
+        top, sum_of_exp = _softmax(work, block, step, n)
+        scale = 1.0 / sum_of_exp
+        for j in range(n):
+            a = read(work, block + j * step) * scale
+            write(work, block + j * step, weight * (a - read(work, y0 + j * width)))
+        return of_samples + size * (log(sum_of_exp) + top)
+    for j in range(n):
+        z, y = read(work, block + j * step), read(work, y0 + j * width)
+        a = _unit(head, z)
+        of_samples = of_samples + _loss_of_unit(head, z, a, y)
+        slope = weight * (a - y)
+        if head == SQUARED_LOGISTIC:
+            slope = slope * (a * (1.0 - a))
+        write(work, block + j * step, slope)
+    return of_samples
 
 
 @ordered_kernel
@@ -108,28 +137,23 @@ def loss(head, layer, parameters, work, targets, weights, block, rows):
     width, n = lanes(work), layer[N_OUT]
     total = splat(work, 0)
     for i in range(0, rows, width):
-        y0, weight = targets + i * n, read(work, weights + i)
+        weight = read(work, weights + i)
         _turn(layer, parameters, work, i, block)
-        of_samples, size = splat(work, 0), splat(work, 0)
-        if head == SOFTMAX:
-            for j in range(0, n * width, width):
-                of_samples = of_samples - read(work, y0 + j) * read(work, block + j)
-                size = size + read(work, y0 + j)
-            top, sum_of_exp = _softmax(work, block, n)
-            of_samples = of_samples + size * (log(sum_of_exp) + top)
-            scale = 1.0 / sum_of_exp
-            for j in range(0, n * width, width):
-                a = read(work, block + j) * scale
-                write(work, block + j, weight * (a - read(work, y0 + j)))
-        else:
-            for j in range(0, n * width, width):
-                z, y = read(work, block + j), read(work, y0 + j)
-                a = _unit(head, z)
-                of_samples = of_samples + _loss_of_unit(head, z, a, y)
-                slope = weight * (a - y)
-                if head == SQUARED_LOGISTIC:
-                    slope = slope * (a * (1.0 - a))
-                write(work, block + j, slope)
-        total = total + weight * of_samples
+        total = total + weight * loss_of_block(
+            head, work, block, width, n, targets + i * n, weight
+        )
         _turn_back(layer, work, block, layer[OUT_DELTA], i)
+    return sum_lanes(total)
+
+
+@ordered_kernel
+def narrow_loss(head, layer, work, targets, weights, samples):
+    """The same for a narrow network, whose OUTPUT and OUT_DELTA are one and hold Z with its b."""
+    width, n = lanes(work), layer[N_OUT]
+    total = splat(work, 0)
+    for i in range(0, samples, width):
+        weight = read(work, weights + i)
+        total = total + weight * loss_of_block(
+            head, work, layer[OUTPUT] + i, samples, n, targets + i * n, weight
+        )
     return sum_lanes(total)

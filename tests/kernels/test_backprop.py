@@ -97,6 +97,21 @@ def test_losses_of_every_head(head, units, dtype):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("head", ["identity", "softmax"])
+def test_slopes_of_outputs_by_the_inputs(head, dtype):
+    """Of outputs a million times larger than what is asked for: nothing is lost beside them."""
+    random = np.random.default_rng(13)
+    network, model = pair((5, 8, 3), ["tanh"], head, dtype, random)
+    for biases in (network.intercepts[-1], model.intercepts[-1]):
+        biases[:] = 1e6
+    X = random.standard_normal((70, 5)).astype(dtype)
+    E = random.integers(-1, 2, (70, 3)).astype(dtype)
+    hidden = model.forward(X)[1]
+    expected = ((E @ model.coefs[1].T) * (1 - hidden**2)) @ model.coefs[0].T
+    assert_close(network.input_gradients(X, E), expected, dtype, 40)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_whole_numbers_are_exact(dtype):
     random = np.random.default_rng(3)
     sizes = (19, 67, 5, 2)
@@ -135,6 +150,31 @@ def test_a_hundred_steps_of_every_optimizer(optimizer):
     for W, V in zip([*network.coefs, *network.intercepts], [*model.coefs, *model.intercepts],
                     strict=True):  # fmt: skip
         np.testing.assert_allclose(W, V, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("head", HEADS)
+def test_narrow_networks_learn_as_wide_ones_do(head, dtype, monkeypatch):
+    """Samples along the registers instead of units: the same sums in another order."""
+    activations = list(ACTIVATIONS)
+    sizes = (3, *(1 + k % 4 for k in range(len(activations))), 2)
+    results = []
+    for narrow in (True, False):
+        if not narrow:
+            monkeypatch.setattr(trainers, "is_narrow", lambda *_: False)
+        random = np.random.default_rng(14)
+        network, _ = pair(sizes, activations, head, dtype, random)
+        X, Y = random.standard_normal((37, 3)).astype(dtype), targets(head, 37, 2, random)
+        trainer = Trainer(network, "momentum", batch_size=16, alpha=0.1)
+        trainer.prepare(X, Y, random.random(37) + 0.5)
+        reports = [trainer.epoch(random.permutation(37), 0.01) for _ in range(5)]
+        full = Trainer(network, "gd", batch_size=37)
+        full.prepare(X, Y)
+        many = full.epochs(5, 0.01, best_loss=np.inf, no_improvement=0, tol=0, n_iter_no_change=9)
+        results.append((network.copy_parameters(), reports, many.losses))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=tol(dtype, 200), atol=tol(dtype, 200))
+        assert np.isfinite(a).all()
 
 
 def trained(dtype="float32", sizes=(20, 40, 3), n=70, epochs=3, X=None, **settings):
