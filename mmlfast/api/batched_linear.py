@@ -75,9 +75,9 @@ class BatchedLinearRegression(RegressorMixin, BatchedRegression):  # type: ignor
         For "gd": the length of the gradient where it stopped, of centred columns.
     status_ : ndarray of str of shape (B,)
         "converged"; "max_iter"; "rank_deficient": a column depends on those before it, its
-        coefficient has no standard error, and is 0 but by "gd"; "too_few_samples": fewer rows than coefficients,
-        treated likewise; "not_finite": NaN or infinity among the numbers, or too large to square:
-        all results are NaN.
+        coefficient has no standard error, and is 0 but by "gd"; "too_few_samples": fewer rows than
+        coefficients, treated likewise; "not_finite": NaN or infinity among the numbers, or too
+        large to square: all results are NaN.
     groups_ : ndarray of shape (B,)
         The labels in order, where `groups` was given.
     results_ : mapping
