@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from mmlfast.kernels._jit import ordered_kernel
 from mmlfast.kernels._simd import lanes
-from mmlfast.kernels._simd_warp import fetch
 from mmlfast.kernels._vectors import any_lane, read, select, splat, sqrt, write
 from mmlfast.kernels.interleave import interleave
 from mmlfast.kernels.normal_equations import (
@@ -50,21 +49,20 @@ def layout(n, d, ones, penalty, tiles):
     inverses = U + (p + TILE) * step
     x = inverses + 3 * p
     spare = x + 3 * p + rows
-    second = spare + LOAD_ROWS * d + 2 * n + p + 1
+    second = spare + LOAD_ROWS * d + 2 * n
     return (step, U, inverses, inverses + p, x, spare, second), second + rows * step
 
 
 @ordered_kernel
-def load_rows(data, first, present, sizes, S, panel, spare, sums):
+def load_rows(data, first, present, sizes, S, panel, spare):
     """√w·(1, x, y) of the group's problems to the panel = (place, step).
 
     data = (X, y, w) and their strides from problem to problem, the last −1 for no weights; sizes =
-    (n, d, 1 for a column of ones, problems).  The products of the first column with all go to
-    `sums`.  Returns the number of rows with w > 0, Σ wy², and NaN in the lanes that hold NaN, Inf
-    or a negative weight, else 0.
+    (n, d, 1 for a column of ones, problems).  Returns the number of rows with w > 0, Σ wy², and NaN
+    in the lanes that hold NaN, Inf or a negative weight, else 0.
     """
     X, y, w, x_stride, y_stride, w_stride = data
-    n, d, ones, count = sizes
+    n, d, ones, _ = sizes
     place, step = panel
     width = lanes(S)
     y0 = spare + LOAD_ROWS * d * width
@@ -72,14 +70,10 @@ def load_rows(data, first, present, sizes, S, panel, spare, sums):
     interleave(y, first * y_stride, y_stride, n, present, S, y0)
     if w_stride >= 0:
         interleave(w, first * w_stride, w_stride, n, present, S, w0)
-    for j in range(sums, sums + (ones + d + 1) * width, width):
-        write(S, j, splat(S, 0))
     n_rows, square, bad, weight = splat(S, 0), splat(S, 0), splat(S, 0), splat(S, 1)
     for i in range(0, n, LOAD_ROWS):
         rows = min(LOAD_ROWS, n - i)
         interleave(X, first * x_stride + i * d, x_stride, rows * d, present, S, spare)
-        if first + 2 * width <= count:
-            fetch_ahead(X, (first + width) * x_stride + i * d, x_stride, rows * d, width)
         for r in range(rows):
             at = place + (i + r) * step
             if w_stride >= 0:
@@ -89,25 +83,18 @@ def load_rows(data, first, present, sizes, S, panel, spare, sums):
                 bad = bad + 0.0 * weight
             else:
                 n_rows = n_rows + 1.0
-            lead = weight if ones else weight * read(S, spare + r * d * width)
-            to = sums
             if ones:
                 write(S, at, weight)
-                write(S, to, read(S, to) + weight * weight)
                 at += width
-                to += width
             total = splat(S, 0)
             for j in range(0, d * width, width):
                 value = read(S, spare + r * d * width + j)
                 total = total + 0.0 * value
-                value = value * weight
-                write(S, to + j, read(S, to + j) + lead * value)
-                write(S, at + j, value)
+                write(S, at + j, value * weight)
             value = read(S, y0 + (i + r) * width)
             bad = bad + (total + 0.0 * value)
             value = value * weight
             square = square + value * value
-            write(S, to + d * width, read(S, to + d * width) + lead * value)
             for j in range(d * width, step - ones * width, width):
                 write(S, at + j, value)
                 value = splat(S, 0)
@@ -115,23 +102,13 @@ def load_rows(data, first, present, sizes, S, panel, spare, sums):
 
 
 @ordered_kernel
-def fetch_ahead(X, at, stride, size, width):
-    """Ask for what the next group reads here, so that it comes while this one is worked on."""
-    for lane in range(width):
-        for e in range(0, size, 8):
-            fetch(X, at + lane * stride + e)
-
-
-@ordered_kernel
-def load_penalty(S, place, step, d, ones, alpha, sums):
+def load_penalty(S, place, step, d, ones, alpha):
     """d rows √α·e_j, in the columns after the ones."""
     width = lanes(S)
     root = alpha**0.5
     for i in range(d):
         for j in range(0, step, width):
             write(S, place + i * step + j, splat(S, root if j == (ones + i) * width else 0.0))
-    if d > 0 and ones == 0:
-        write(S, sums, read(S, sums) + alpha)
 
 
 @ordered_kernel
@@ -223,15 +200,15 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
     p, rows = d + ones, n + (d if alpha > 0.0 else 0)
     step, U, inverses = layout[0] * width, layout[1] * width, layout[2] * width
     lengths, x, spare = layout[3] * width, layout[4] * width, layout[5] * width
-    A, sums = layout[6] * width, layout[6] * width - (p + 1) * width
+    A = layout[6] * width
     rounding = 16.0 * max(n, p) * 2.220446049250313e-16
     factors = U, step, inverses, lengths
     for group in range(groups[0], groups[1]):
         first = group * width
         place = groups[2] + first
         present = min(width, count - first)
-        n_rows, tss, bad = load_rows(data, first, present, sizes, S, (0, step), spare, U)
-        load_penalty(S, n * step, step, rows - n, ones, alpha, U)
+        n_rows, tss, bad = load_rows(data, first, present, sizes, S, (0, step), spare)
+        load_penalty(S, n * step, step, rows - n, ones, alpha)
         # The ones go first in any case: what they leave is centred.
         lost = orthogonalise(S, (0, step), (rows, 0, ones, p), factors, rounding**2)
         if ones:
@@ -275,8 +252,8 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
         refined = largest > WELL_CONDITIONED
         if solver == QR and any_lane(refined):
             # What was orthogonalised is gone: the rows are read once more.
-            load_rows(data, first, present, sizes, S, (A, step), spare, sums)
-            load_penalty(S, A + n * step, step, rows - n, ones, alpha, sums)
+            load_rows(data, first, present, sizes, S, (A, step), spare)
+            load_penalty(S, A + n * step, step, rows - n, ones, alpha)
             where = 0, A, step, rows, p
             for j in range(p):
                 refine(S, where, factors, j, v, refined)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from mmlfast.kernels._jit import inlined_kernel, ordered_kernel
 from mmlfast.kernels._simd import lanes
 from mmlfast.kernels._vectors import read, select, splat, write
+from mmlfast.kernels.normal_equations import add_four, read_four, write_four
 
 
 @ordered_kernel
@@ -21,11 +22,11 @@ def orthogonalise(S, panel, shape, factors, tolerance):
     """A → Q in the panel = (place, step), y → residual, u_kj for j > k to U, 1/d_k or 0.
 
     shape = (rows, first, end, p): of the p columns those from `first` to `end`, where the ones
-    before `first` are done.  factors = (U, its step, place of 1/d_k, of lengths); row `first` of U
-    holds Σ_i a_i,first a_ij, and row p ends as the sum of squares of the residual.  The squared
-    lengths of the columns before and after go to `lengths`, p each; those before by Pythagoras, for
-    d_k and Σ_{l<k} u_lk² d_l are at hand.  A column is lost if it keeps no more than `tolerance` of
-    its squared length.  Returns how many were.
+    before `first` are done.  factors = (U, its step, place of 1/d_k, of lengths); row p of U ends
+    as the sum of squares of the residual.  The squared lengths of the columns before and after go
+    to `lengths`, p each; those before by Pythagoras, for d_k and Σ_{l<k} u_lk² d_l are at hand.  A
+    column is lost if it keeps no more than `tolerance` of its squared length.  Returns how many
+    were.
     """  # fmt: skip
     width = lanes(S)
     place, step = panel
@@ -34,6 +35,8 @@ def orthogonalise(S, panel, shape, factors, tolerance):
     lost = splat(S, 0)
     for k in range(first, end):
         top = U + k * u_step
+        if k == 0:
+            _products(S, place, step, rows, p + 1, top)
         square = read(S, top + k * width)
         before = square
         for l in range(k):
@@ -50,6 +53,25 @@ def orthogonalise(S, panel, shape, factors, tolerance):
         at, sums = top + (k + 1) * width, top + u_step + (k + 1) * width
         _subtract(S, place + k * width, step, rows, p - k, at, sums)
     return lost
+
+
+@ordered_kernel
+def _products(S, a, step, rows, columns, sums):
+    """sums[j] = Σ_i a_i0 a_ij."""
+    width = lanes(S)
+    zero = splat(S, 0)
+    for j in range(0, columns - 3, 4):
+        total, at = (zero, zero, zero, zero), a
+        for _ in range(rows):
+            total = add_four(total, read(S, at), read_four(S, at + j * width))
+            at += step
+        write_four(S, sums + j * width, total)
+    for j in range(columns - columns % 4, columns):
+        value, at = zero, a
+        for _ in range(rows):
+            value = value + read(S, at) * read(S, at + j * width)
+            at += step
+        write(S, sums + j * width, value)
 
 
 @ordered_kernel
