@@ -190,23 +190,18 @@ class BatchedLinearRegression(RegressorMixin, BatchedRegression):  # type: ignor
         report = self._run(problems, kernel, ones)
         tail = report[2 * p :]
         lost, count, rss = tail[kernel.LOST], tail[kernel.COUNT], tail[kernel.RSS]
-        coefficients, errors = report[:p].T, report[p : 2 * p].T
-        status = np.full(problems.count, "converged", dtype="<U15")
         n_iter = tail[kernel.N_ITER].astype(np.intp)
-        if self.solver == "gd":
-            status[n_iter >= self._most_steps()] = "max_iter"
-        status[lost > 0] = "rank_deficient"
-        if self.alpha == 0:
-            status[count < p] = "too_few_samples"
-        bad = ~(np.isfinite(coefficients).all(axis=1) & np.isfinite(rss))
-        status[bad] = "not_finite"
-        coefficients[bad], errors[bad] = np.nan, np.nan
+        bad = ~(np.isfinite(report[:p]).all(axis=0) & np.isfinite(rss))
+        report[: 2 * p, bad] = np.nan
+        too_few = (count < p) & (self.alpha == 0)
+        unfinished = (n_iter >= self._most_steps()) & (self.solver == "gd")
         freedom = count - p + lost
         with np.errstate(invalid="ignore", divide="ignore"):
             noise = np.sqrt(np.where(freedom > 0, rss / freedom, np.nan))
             r2 = np.where(tail[kernel.TSS] > 0, 1 - rss / tail[kernel.TSS], np.nan)
         dtype = problems.dtype
-        coefficients, errors = coefficients.astype(dtype), errors.astype(dtype)
+        coefficients, errors = report[: 2 * p].astype(dtype, copy=False).reshape(2, p, -1)
+        coefficients, errors = coefficients.T, errors.T
         zero = np.zeros(problems.count, dtype)
         self._keep(
             coef=coefficients[:, ones:],
@@ -221,7 +216,10 @@ class BatchedLinearRegression(RegressorMixin, BatchedRegression):  # type: ignor
         self.__dict__.pop("gradient_norm_", None)
         if self.solver == "gd":
             self._keep(gradient_norm=np.sqrt(tail[kernel.GRADIENT]).astype(dtype))
-        self._flag(status)
+        self._flag(
+            problems.count, max_iter=unfinished, rank_deficient=lost > 0, too_few_samples=too_few,
+            not_finite=bad,
+        )  # fmt: skip
         return self
 
     def _most_steps(self) -> int:

@@ -170,40 +170,36 @@ class BatchedLogisticRegression(ClassifierMixin, BatchedRegression):  # type: ig
         p = d + ones
         report = self._run(problems, kernel, ones)
         tail = report[2 * p :]
-        coefficients, errors = report[:p].T, report[p : 2 * p].T
-        status = np.full(problems.count, "converged", dtype="<U15")
-        status[tail[kernel.STATE] == kernel.UNFINISHED] = "max_iter"
-        status[tail[kernel.STATE] == kernel.SEPARATED] = "separated"
-        if self.alpha == 0:
-            status[tail[kernel.LOST] > 0] = "rank_deficient"
+        coefficients, errors = report[:p], report[p : 2 * p]
+        loss, gradient, state = tail[kernel.LOSS], tail[kernel.GRADIENT], tail[kernel.STATE]
         count, positive = tail[kernel.COUNT], tail[kernel.POSITIVE]
-        loss, gradient = tail[kernel.LOSS], tail[kernel.GRADIENT]
         one = (positive == 0) | (positive == count)
-        status[one] = "one_class"
-        coefficients[one], errors[one] = 0.0, np.nan
+        coefficients[:, one], errors[:, one], loss[one], gradient[one] = 0.0, np.nan, 0.0, 0.0
         if ones:
             odds = np.log((positive[one] + 0.5) / (count[one] - positive[one] + 0.5))
-            coefficients[one, d] = odds
-        loss[one], gradient[one] = 0.0, 0.0
-        if self.alpha == 0:
-            status[(count < p) & (~one | (count == 0))] = "too_few_samples"
-        bad = np.isnan(tail[kernel.BAD_INPUT]) | ~np.isfinite(coefficients).all(axis=1)
-        status[bad] = "not_finite"
+            coefficients[d, one] = odds
+        bad = np.isnan(tail[kernel.BAD_INPUT]) | ~np.isfinite(coefficients).all(axis=0)
         for values in (coefficients, errors, loss, gradient):
-            values[bad] = np.nan
+            values[..., bad] = np.nan
         dtype = problems.dtype
-        coefficients, errors = coefficients.astype(dtype), errors.astype(dtype)
         zero = np.zeros(problems.count, dtype)
+        found = report[: 2 * p].astype(dtype, copy=False).reshape(2, p, -1)
         self._keep(
-            coef=coefficients[:, :d],
-            intercept=coefficients[:, d] if ones else zero,
-            coef_standard_error=errors[:, :d],
-            intercept_standard_error=errors[:, d] if ones else zero,
+            coef=found[0, :d].T,
+            intercept=found[0, d] if ones else zero,
+            coef_standard_error=found[1, :d].T,
+            intercept_standard_error=found[1, d] if ones else zero,
             deviance=(2 * loss).astype(dtype),
             gradient_norm=gradient.astype(dtype),
             n_iter=tail[kernel.N_ITER].astype(np.intp),
         )
-        self._flag(status)
+        free = self.alpha == 0
+        self._flag(
+            problems.count, max_iter=state == kernel.UNFINISHED,
+            separated=state == kernel.SEPARATED, rank_deficient=(tail[kernel.LOST] > 0) & free,
+            one_class=one, too_few_samples=(count < p) & (~one | (count == 0)) & free,
+            not_finite=bad,
+        )  # fmt: skip
         return self
 
     def _run(self, problems: Problems, kernel: Any, ones: int) -> NDArray[np.float64]:

@@ -132,16 +132,20 @@ class BatchedRegression(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         """Of one ordinary problem its value itself."""
         return values[0] if self._kind == "single" else values
 
-    def _flag(self, status: NDArray[Any]) -> None:
-        """Keep the status of each problem, and warn of those that failed."""
+    def _flag(self, count: int, **failed: NDArray[np.bool_]) -> None:
+        """Keep the status of each problem, the last that is true, and warn of those that failed."""
+        status = np.full(count, "converged", dtype="<U15")
+        for name, where in failed.items():
+            if where.any():
+                status[where] = name
         self._keep(status=status)
-        failed = status != "converged"
-        if failed.any():
-            names, counts = np.unique(status[failed], return_counts=True)
-            listed = ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True))
+        wrong = status[np.any(list(failed.values()), axis=0)]
+        if len(wrong):
+            names, counts = np.unique(wrong, return_counts=True)
+            listed = ", ".join(f"{k} {name}" for name, k in zip(names, counts, strict=True))
             warnings.warn(
-                f"{failed.sum()} of {len(status)} problems have no answer, or not the one asked "
-                f"for: {listed}. status_ says which.",
+                f"{len(wrong)} of {count} problems have no answer, or not the one asked for: "
+                f"{listed}. status_ says which.",
                 ConvergenceWarning,
                 stacklevel=4,
             )

@@ -212,6 +212,8 @@ class _Newton:
 
     def _advance(self, step: Array, solver: int) -> bool:
         size, gain = 1.0, float(self.g @ step)
+        if solver == logistic.NEWTON and not self.b.any():
+            size = 1 / max(1 - gain / self.w.sum(), logistic.LEAST_REST)
         slack = 4e-16 * (abs(self.loss) + len(self.y))
         while size > logistic.LEAST_SIZE:
             found: tuple[Any, ...] = self._evaluate(self.b - size * step)

@@ -58,8 +58,7 @@ def load_rows(data, first, present, sizes, S, panel, spare):
     """√w·(1, x, y) of the group's problems to the panel = (place, step).
 
     data = (X, y, w) and their strides from problem to problem, the last −1 for no weights; sizes =
-    (n, d, 1 for a column of ones, problems).  Returns the number of rows with w > 0, Σ wy², and NaN
-    in the lanes that hold NaN, Inf or a negative weight, else 0.
+    (n, d, 1 for a column of ones, problems).  Returns the number of rows with w > 0.
     """
     X, y, w, x_stride, y_stride, w_stride = data
     n, d, ones, _ = sizes
@@ -70,35 +69,32 @@ def load_rows(data, first, present, sizes, S, panel, spare):
     interleave(y, first * y_stride, y_stride, n, present, S, y0)
     if w_stride >= 0:
         interleave(w, first * w_stride, w_stride, n, present, S, w0)
-    n_rows, square, bad, weight = splat(S, 0), splat(S, 0), splat(S, 0), splat(S, 1)
+    n_rows, one = splat(S, 0), splat(S, 1)
     for i in range(0, n, LOAD_ROWS):
         rows = min(LOAD_ROWS, n - i)
         interleave(X, first * x_stride + i * d, x_stride, rows * d, present, S, spare)
         for r in range(rows):
-            at = place + (i + r) * step
+            at, source = place + (i + r) * step, spare + r * d * width
+            value = read(S, y0 + (i + r) * width)
             if w_stride >= 0:
                 weight = read(S, w0 + (i + r) * width)
                 n_rows = n_rows + select(weight > 0.0, 1.0, 0.0)
                 weight = sqrt(weight)
-                bad = bad + 0.0 * weight
+                if ones:
+                    write(S, at, weight)
+                for j in range(0, d * width, width):
+                    write(S, at + ones * width + j, read(S, source + j) * weight)
+                value = value * weight
             else:
                 n_rows = n_rows + 1.0
-            if ones:
-                write(S, at, weight)
-                at += width
-            total = splat(S, 0)
-            for j in range(0, d * width, width):
-                value = read(S, spare + r * d * width + j)
-                total = total + 0.0 * value
-                write(S, at + j, value * weight)
-            value = read(S, y0 + (i + r) * width)
-            bad = bad + (total + 0.0 * value)
-            value = value * weight
-            square = square + value * value
-            for j in range(d * width, step - ones * width, width):
+                if ones:
+                    write(S, at, one)
+                for j in range(0, d * width, width):
+                    write(S, at + ones * width + j, read(S, source + j))
+            for j in range((ones + d) * width, step, width):
                 write(S, at + j, value)
                 value = splat(S, 0)
-    return n_rows, square, bad
+    return n_rows
 
 
 @ordered_kernel
@@ -114,11 +110,14 @@ def load_penalty(S, place, step, d, ones, alpha):
 @ordered_kernel
 def column_square(S, at, step, rows):
     """Σ_i a_i² of one column."""
-    total = splat(S, 0)
-    for i in range(rows):
-        value = read(S, at + i * step)
-        total = total + value * value
-    return total
+    s0, s1 = splat(S, 0), splat(S, 0)
+    for _ in range(rows // 2):
+        a, b = read(S, at), read(S, at + step)
+        s0, s1 = s0 + a * a, s1 + b * b
+        at += 2 * step
+    if rows % 2:
+        s0 = s0 + read(S, at) * read(S, at)
+    return s0 + s1
 
 
 @ordered_kernel
@@ -207,12 +206,11 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
         first = group * width
         place = groups[2] + first
         present = min(width, count - first)
-        n_rows, tss, bad = load_rows(data, first, present, sizes, S, (0, step), spare)
+        n_rows = load_rows(data, first, present, sizes, S, (0, step), spare)
         load_penalty(S, n * step, step, rows - n, ones, alpha)
         # The ones go first in any case: what they leave is centred.
         lost = orthogonalise(S, (0, step), (rows, 0, ones, p), factors, rounding**2)
-        if ones:
-            tss = column_square(S, p * width, step, n)
+        tss = column_square(S, p * width, step, n)
         n_iter, gradient = splat(S, 1), splat(S, 0)
         if solver == QR:
             lost = lost + orthogonalise(
@@ -263,6 +261,8 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
             rss = select(refined, column_square(S, v + 2 * p * width, width, n), rss)
             for j in range(0, p * width, width):
                 write(S, x + j, select(refined, read(S, v + j), read(S, x + j)))
+        # What is not finite, or not when squared, has spoilt the residual.
+        bad = 0.0 * (tss + rss)
         freedom = n_rows - p + lost
         noise = sqrt(rss / select(freedom > 0.0, freedom, float("nan")))
         for j in range(p):

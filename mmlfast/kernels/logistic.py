@@ -5,9 +5,10 @@
 
 A group of `lanes` problems lies side by side (`interleave`).  The rows of the panel are centred, so
 that a large mean costs neither digits nor steps of descent, and end in a one for the intercept.
-The step s is halved, in its lane alone, until the objective falls as Armijo asks; a lane that has
-ended keeps what it had.  Newton's step does not shrink where the maximum lies at infinity: so
-separated classes are told from converged ones.
+The first step, which is the least squares fit of y, is lengthened by 1/(1 − R²) to be Fisher's
+discriminant: that saves one step in five.  A step is halved, in its lane alone, until the objective
+falls as Armijo asks; a lane that has ended keeps what it had.  Newton's step does not shrink where
+the maximum lies at infinity: so separated classes are told from converged ones.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ SETTLED = 1e-3
 VANISHED = 1e-4
 ARMIJO, LEAST_SIZE, NEGLIGIBLE = 1e-4, 1e-9, 1e-6
 LOAD_ROWS = 8
+# 1 − R² at the first step is taken to be no less.
+LEAST_REST = 1 / 16
 
 
 def layout(n, d, ones):
@@ -264,7 +267,7 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
             write(S, at, splat(S, 0))
         state, n_iter, size = splat(S, UNFINISHED), splat(S, 0), splat(S, 1)
         objective, expected, rate = splat(S, np.inf), splat(S, 0), splat(S, 0)
-        lost, running = splat(S, 0), bad + 1.0
+        lost, running = splat(S, 0), select(mass > 0.0, bad + 1.0, 0.0)
         for iteration in range(max_iter + 1):
             for j in range(0, p * width, width):
                 write(S, trial + j, read(S, beta + j) + size * read(S, change + j))
@@ -322,6 +325,8 @@ def fit_groups(data, sizes, options, layout, groups, S, report):
                 break
             n_iter = n_iter + select(running > 0.0, 1.0, 0.0)
             size = select(accepted, 1.0, 0.5 * size)
+            if solver == NEWTON and iteration == 0:
+                size = 1.0 / maximum(1.0 + expected / mass, LEAST_REST)
         if solver == GD:
             evaluate(S, layout, n, p, weighted, beta, eta, 0)
             add_penalty(S, G, wide, d, p, alpha, beta)
