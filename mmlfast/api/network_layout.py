@@ -24,7 +24,7 @@ from mmlfast.kernels.backprop import (
     NARROW,
     NARROW_BACK,
     NARROW_FORWARD,
-    NARROW_GATHER,
+    NARROW_TURN,
     PLACES,
     SEED,
     TARGETS,
@@ -88,7 +88,7 @@ def passes(table: NDArray[np.int64], size: int, dtype: np.dtype[Any], *, inputs:
 
 def narrow_passes(size: int) -> Passes:
     """The same for the training of a network that `is_narrow`."""
-    forward = [(NARROW_GATHER, 1), (NARROW_FORWARD, 1)]
+    forward = [(GATHER, 0), (NARROW_TURN, 1), (NARROW_FORWARD, 1)]
     sections = (forward, [(NARROW_BACK, 1)], [(UPDATE, -(-size // UPDATED))])
     return Passes(*(np.array(rows, np.int64) for rows in sections))
 

@@ -150,7 +150,8 @@ class Trainer:
             forward, back, update = narrow_passes(size)
         else:
             forward, back, update = passes(network.table, size, network.dtype, inputs=False)
-        self._program = (forward, np.concatenate([back, update]))
+        again = forward[2 if self._narrow else 1 :]
+        self._program = (forward, again, np.concatenate([back, update]))
         self._sums = np.zeros((n_updates, 2))
         self._room: Any = None
         self._arrays: tuple[Any, ...] = ()

@@ -78,8 +78,6 @@ class TrainingRecord:
         if len(losses) == 0:
             return 0
         first = self.curves.loss[0] if self.curves.loss else float(losses[0])
-        for index, loss in enumerate(losses):
-            # Also false for NaN.
-            if not loss <= EXPLODED * (1 + abs(first)):
-                return index
-        return len(losses)
+        # Also false for NaN.
+        sane = np.asarray(losses) <= EXPLODED * (1 + abs(first))
+        return len(losses) if sane.all() else int(sane.argmin())

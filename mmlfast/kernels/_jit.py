@@ -60,7 +60,16 @@ def inlined_kernel(function: Callable[..., Any]) -> Any:
     return _compile_lazily(function, ORDERED, forceinline=True)
 
 
-def _compile_lazily(function: Callable[..., Any], fastmath: set[str], **options: bool) -> Any:
+def spliced_kernel(function: Callable[..., Any]) -> Any:
+    """An ordered kernel that becomes part of its callers before they are compiled.
+
+    For large functions that only hand on: compiled by itself, and again in each caller, such a one
+    takes as long as everything below it together.
+    """
+    return _compile_lazily(function, ORDERED, inline="always")
+
+
+def _compile_lazily(function: Callable[..., Any], fastmath: set[str], **options: Any) -> Any:
     compiled = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath, **options)
     dispatcher = compiled(function)
     dispatcher._cache = _KernelCache(function)

@@ -26,7 +26,7 @@ import numpy as np
 
 from mmlfast.kernels import layers as of
 from mmlfast.kernels import narrow
-from mmlfast.kernels._jit import ordered_kernel
+from mmlfast.kernels._jit import ordered_kernel, spliced_kernel
 from mmlfast.kernels._simd import TILE_ROWS, lanes
 from mmlfast.kernels.activations import activate, drop_out, mix, through
 from mmlfast.kernels.crew import WHAT as SECTION
@@ -40,7 +40,7 @@ HEAD, TARGETS, WEIGHTS, BLOCK, SEED, NARROW, PLACES = range(7)
 
 # Sections: a phase and, where it has one, a layer.
 GATHER, FORWARD, BACK, GRADIENT, UPDATE = (phase * 4096 for phase in range(5))
-NARROW_GATHER, NARROW_FORWARD, NARROW_BACK = (phase * 4096 for phase in range(5, 8))
+NARROW_TURN, NARROW_FORWARD, NARROW_BACK = (phase * 4096 for phase in range(5, 8))
 
 # Rows gathered, and parameters updated, in a part.
 GATHERED, UPDATED = 64, 16384
@@ -61,7 +61,7 @@ def _key(seed, step, layer):
     return mix(np.uint64(seed) + mix(np.uint64(step * 4096 + layer)))
 
 
-@ordered_kernel
+@spliced_kernel
 def _part(
     section, p, layers, parameters, gradient, first, second, work, places,
     X, kind, starts, indices, Y, weight, order, batch, rates, sums,
@@ -73,10 +73,10 @@ def _part(
         lo = p * GATHERED
         chosen = order[batch[FIRST] + lo : batch[FIRST] + min(lo + GATHERED, batch[COUNT])]
         stride = layer[of.IN_STRIDE]
+        rows_at = layer[of.PANELS] if places[NARROW] != 0 else layer[of.INPUT]
         gather_inputs(
-            X, kind, starts, indices, chosen, work, layer[of.INPUT] + lo * stride, stride,
-            layer[of.N_IN],
-        )  # fmt: skip
+            X, kind, starts, indices, chosen, work, rows_at + lo * stride, stride, layer[of.N_IN]
+        )
     elif phase == FORWARD:
         column, vectors = forward(layer, p, parameters, work, rows)
         if l + 1 < len(layers):
@@ -94,9 +94,7 @@ def _part(
     elif phase == UPDATE:
         _update_part(p, layers, parameters, gradient, first, second, rates, sums)
     else:
-        _narrow(
-            phase, layers, parameters, gradient, work, X, kind, starts, indices, order, batch
-        )
+        _narrow(phase, layers, parameters, gradient, work, batch)
 
 
 @ordered_kernel
@@ -105,15 +103,12 @@ def _samples_of(batch, work):
     return blocks(batch[COUNT], lanes(work)) * lanes(work)
 
 
-@ordered_kernel
-def _narrow(
-    phase, layers, parameters, gradient, work, X, kind, starts, indices, order, batch
-):  # fmt: skip
+@spliced_kernel
+def _narrow(phase, layers, parameters, gradient, work, batch):
     """A section of a narrow network, all layers of it."""
     samples = _samples_of(batch, work)
-    if phase == NARROW_GATHER:
-        chosen = order[batch[FIRST] : batch[FIRST] + batch[COUNT]]
-        narrow.gather(layers[0], X, kind, starts, indices, chosen, samples, work)
+    if phase == NARROW_TURN:
+        narrow.turn(layers[0], batch[COUNT], samples, work)
     elif phase == NARROW_FORWARD:
         for l in range(len(layers)):
             narrow.forward(layers[l], parameters, work, samples)
@@ -242,7 +237,8 @@ def weight_squares(layers, parameters):
 def train(control, program, network, data, batch, rates, sums, schedule, history):
     """Up to n_epochs passes over the rows order[0], order[1], … in mini-batches.
 
-    program = sections (from GATHER to the last layer forward, from there back to UPDATE).
+    program = sections (from GATHER to the last layer forward, the same for a batch that is in place
+    already, from the last layer back to UPDATE).
     schedule = (n_epochs, batch_size, λ, whether λ/2 Σ W² is a term of the mean loss instead of the
     summed, δ, learning rate, best loss, epochs without improvement, tol, patience);
     rates = [rule, η, β₁, β₂, ε, λ, ηδ, 1 to step on biases too], of which η, λ and ηδ are
@@ -255,8 +251,7 @@ def train(control, program, network, data, batch, rates, sums, schedule, history
     n_epochs, batch_size, penalty, of_mean, decay, rate, best, idle, tol, patience = schedule
     layers, parameters, gradient, first, second, work, places = network
     X, kind, starts, indices, Y, weight, order = data
-    onward, backward = program
-    again = onward[1:]
+    onward, again, backward = program
     n = len(order)
     n_updates = blocks(len(parameters), UPDATED)
     size, counted = weight_squares(layers, parameters), 0.0

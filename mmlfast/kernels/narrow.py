@@ -29,6 +29,7 @@ from mmlfast.kernels.activations import (
 from mmlfast.kernels.layers import (
     ACTIVATION,
     IN_DELTA,
+    IN_STRIDE,
     INPUT,
     N_IN,
     N_OUT,
@@ -40,17 +41,15 @@ from mmlfast.kernels.layers import (
     B,
     W,
 )
-from mmlfast.kernels.samples import gather_inputs
 
 
 @ordered_kernel
-def gather(layer, X, kind, starts, indices, rows, samples, work):
-    """INPUT[j, i] ← X[rows[i], j]; SLOPE's place … of the first layer is room for rows of X."""
-    n, room = layer[N_IN], layer[PANELS]
-    gather_inputs(X, kind, starts, indices, rows, work, room, n, n)
-    for i in range(len(rows)):
-        for j in range(n):
-            store(work, layer[INPUT] + j * samples + i, load(work, room + i * n + j))
+def turn(layer, count, samples, work):
+    """INPUT[j, i] ← the number j of row i at PANELS, for the first `count` samples."""
+    for i in range(count):
+        row = layer[PANELS] + i * layer[IN_STRIDE]
+        for j in range(layer[N_IN]):
+            store(work, layer[INPUT] + j * samples + i, load(work, row + j))
 
 
 @inlined_kernel

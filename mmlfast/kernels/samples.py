@@ -80,7 +80,7 @@ def gather_targets(Y, weight, rows, stop, work, targets, weights):
     for i in range(len(rows)):
         at = targets + i // width * width * n + i % width
         for j in range(n):
-            store(work, at + j * width, Y[rows[i], j])
+            store(work, at + j * width, load(Y, rows[i] * n + j))
         total += weight[rows[i]] if len(weight) > 0 else 1.0
     zero, scale = work.dtype.type(0), 1.0 / total if total > 0 else 0.0
     for i in range(len(rows)):
