@@ -99,7 +99,8 @@ class BatchedLogisticRegression(ClassifierMixin, BatchedRegression):  # type: ig
     References
     ----------
     Albert and Anderson, On the existence of maximum likelihood estimates in logistic regression
-    models, Biometrika 71, 1984.
+    models, Biometrika 71, 1984.  Firth, Bias reduction of maximum likelihood estimates, Biometrika
+    80, 1993.  McCullagh and Nelder, Generalized linear models, 2nd ed., 1989, chapter 4.
 
     Examples
     --------

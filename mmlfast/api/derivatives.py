@@ -212,6 +212,11 @@ def jacobian(f: Callable[[Any], Any], x: ArrayLike, *, method: str = "auto") -> 
     ConvergenceWarning
         If f does not seem to be differentiable at x.
 
+    See Also
+    --------
+    gradient : Of a function that returns one number; how both are found.
+    scipy.differentiate.jacobian : The differences alone.
+
     Examples
     --------
     >>> import numpy as np

@@ -77,12 +77,13 @@ default="constant"
     See Also
     --------
     sklearn.linear_model.SGDClassifier : One sample at a time.
+    BatchedLogisticRegression : Thousands of small problems, by Newton's method.
     MLPClassifier : With hidden layers.
 
     Notes
     -----
     Only the differences between the classes' weights are determined by the probabilities; the
-    penalty, and a start at 0, make their sum 0.
+    penalty, and a start at 0, make their sum 0.  The solvers are those of :func:`minimize`.
 
     Examples
     --------
@@ -174,11 +175,19 @@ default="constant"
         -------
         self
 
+        Raises
+        ------
+        ValueError
+            A setting out of range, shapes that do not fit, NaN, infinity or negative weights; fewer
+            than two classes; `early_stopping` of a stream without `eval_set`.
+
         Warns
         -----
         ConvergenceWarning
             max_iter was reached, or the loss became infinite: the message then names the step and
             the learning rate, and the weights are those of the last finished epoch.
+        UserWarning
+            Interrupted from the keyboard: the weights are those of the last finished epoch.
         """
         return self._fit(X, y, sample_weight, eval_set)
 
@@ -199,6 +208,12 @@ default="constant"
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            As `fit`; and if `classes` are missing at the first call or change, y holds others, or
+            early_stopping is True or class_weight "balanced", which need all samples.
         """
         return self._partial_fit(X, y, sample_weight, classes)
 

@@ -76,7 +76,12 @@ default="constant"
     See Also
     --------
     sklearn.linear_model.SGDRegressor : One sample at a time.
+    BatchedLinearRegression : Thousands of small problems, in closed form.
     MLPRegressor : With hidden layers.
+
+    Notes
+    -----
+    The solvers are those of :func:`minimize`.
 
     Examples
     --------
@@ -162,11 +167,19 @@ default="constant"
         -------
         self
 
+        Raises
+        ------
+        ValueError
+            A setting out of range, shapes that do not fit, NaN, infinity or negative weights; y < 0
+            for the Poisson loss; `early_stopping` of a stream without `eval_set`.
+
         Warns
         -----
         ConvergenceWarning
             max_iter was reached, or the loss became infinite: the message then names the step and
             the learning rate, and the weights are those of the last finished epoch.
+        UserWarning
+            Interrupted from the keyboard: the weights are those of the last finished epoch.
         """
         return self._fit(X, y, sample_weight, eval_set)
 
@@ -183,6 +196,11 @@ default="constant"
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            As `fit`; and if early_stopping is True, which needs all samples.
         """
         return self._fit(X, y, sample_weight, incremental=True)
 

@@ -56,6 +56,11 @@ def hessian(
     ConvergenceWarning
         If f does not seem to be twice differentiable at x.
 
+    See Also
+    --------
+    taylor : The quadratic model.
+    scipy.differentiate.hessian : The differences alone.
+
     Notes
     -----
     With complex arguments: differences of order eight (scipy.differentiate) of a gradient that is

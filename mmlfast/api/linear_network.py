@@ -51,7 +51,13 @@ class LinearNetwork(Introspection, NetworkEstimator):
         Parameters
         ----------
         path : str or path-like
-            The optimiser's state is written too, so that `partial_fit` goes on.
+            The optimiser's state is written too, so that `partial_fit` goes on; `random_state` and
+            the callbacks are not.
+
+        Raises
+        ------
+        ValueError
+            A parameter that cannot be written: `learning_rate` is a function.
         """
         save_network(self, path)
 

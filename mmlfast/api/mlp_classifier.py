@@ -106,7 +106,9 @@ default="constant"
     -----
     Two classes, and labels of which any number can be true, take a logistic output each.  Weights
     start uniform (Glorot and Bengio, 2010); gradients are by backpropagation (Rumelhart, Hinton and
-    Williams, 1986).
+    Williams, 1986); dropout is that of Srivastava and others (2014), decoupled decay that of
+    Loshchilov and Hutter (2019); "lbfgs" is SciPy's, the other solvers are those of
+    :func:`minimize`.
 
     Examples
     --------
@@ -203,11 +205,19 @@ default="constant"
         -------
         self
 
+        Raises
+        ------
+        ValueError
+            A setting out of range, shapes that do not fit, NaN, infinity or negative weights; fewer
+            than two classes; `early_stopping` of a stream without `eval_set`.
+
         Warns
         -----
         ConvergenceWarning
             max_iter was reached, or the loss became infinite: the message then names the step and
             the learning rate, and the weights are those of the last finished epoch.
+        UserWarning
+            Interrupted from the keyboard: the weights are those of the last finished epoch.
         """
         return self._fit(X, y, sample_weight, eval_set)
 
@@ -229,5 +239,11 @@ default="constant"
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            As `fit`; and if `classes` are missing at the first call or change, y holds others, or
+            early_stopping is True or class_weight "balanced", which need all samples.
         """
         return self._partial_fit(X, y, sample_weight, classes)

@@ -107,7 +107,7 @@ default="constant"
     -----
     The loss of several targets is the sum over them, whose gradient training follows.  scikit-learn
     follows the same gradient but reports the mean over the targets, so that its loss_ is smaller by
-    their number, and its tol larger.
+    their number, and its tol larger.  Sources of the methods stand at :class:`MLPClassifier`.
 
     Examples
     --------
@@ -206,11 +206,19 @@ default="constant"
         -------
         self
 
+        Raises
+        ------
+        ValueError
+            A setting out of range, shapes that do not fit, NaN, infinity or negative weights; y < 0
+            for the Poisson loss; `early_stopping` of a stream without `eval_set`.
+
         Warns
         -----
         ConvergenceWarning
             max_iter was reached, or the loss became infinite: the message then names the step and
             the learning rate, and the weights are those of the last finished epoch.
+        UserWarning
+            Interrupted from the keyboard: the weights are those of the last finished epoch.
         """
         return self._fit(X, y, sample_weight, eval_set)
 
@@ -228,5 +236,10 @@ default="constant"
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            As `fit`; and if early_stopping is True, which needs all samples.
         """
         return self._fit(X, y, sample_weight, incremental=True)

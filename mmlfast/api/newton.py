@@ -168,7 +168,9 @@ def newton_root(
 
     Notes
     -----
-    A cycle is reported when iterates repeat within 1e-9 for one whole period of up to 8 steps.
+    A cycle is reported when iterates repeat within 1e-9 for one whole period of up to 8 steps.  The
+    method and how it fails: Dennis and Schnabel, Numerical methods for unconstrained optimization
+    and nonlinear equations, 1983, chapter 2.
 
     Examples
     --------
