@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
 from typing import Any
 
 
@@ -31,24 +30,51 @@ def check_takes(function: Any, arguments: tuple[Any, ...], name: str, expected: 
         ) from None
 
 
-def first_call(function: Callable[..., Any], arguments: tuple[Any, ...], expected: str) -> Any:
+def first_call(function: Any, arguments: tuple[Any, ...], expected: str) -> Any:
     """function(*arguments); TypeError in a few words if numba cannot compile it for them."""
     if not is_compiled(function):
         return function(*arguments)
     from numba.core.errors import NumbaError
 
     try:
-        return function(*arguments)
+        given = function(*arguments)
     except (NumbaError, TypeError) as error:
         if isinstance(error, TypeError) and "No matching definition" not in str(error):
             raise
         raise TypeError(
             f"The @njit function {function.__name__} cannot be compiled as {expected}; numba says: "
-            f"{_first_reason(str(error))}"
+            f"{first_reason(str(error))}"
         ) from error
+    if cuts_off(function, arguments):
+        fixed = ", ".join(map(str, function.nopython_signatures))
+        raise TypeError(
+            f"The @njit function {function.__name__} has fixed types, {fixed}, that cut off what "
+            f"{expected} is given in float64. Pass @njit without types, or with float64."
+        )
+    return given
 
 
-def _first_reason(text: str) -> str:
+def cuts_off(function: Any, arguments: tuple[Any, ...]) -> bool:
+    """Whether an ``@njit`` function that has taken `arguments` did so by losing some of them.
+
+    One of fixed types converts without a word, such as 2.5 to the integer 2.
+    """
+    import numba
+    from numba.core.typeconv import castgraph
+
+    typeof: Any = numba.typeof
+    given = [typeof(argument) for argument in arguments]
+    lossy = (None, castgraph.Conversion.unsafe)
+    return not any(
+        all(
+            function.typingctx.can_convert(own, taken) not in lossy
+            for own, taken in zip(given, signature.args, strict=False)
+        )
+        for signature in function.nopython_signatures
+    )
+
+
+def first_reason(text: str) -> str:
     """The first line that is not numba's frame around the reason."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     frame = ("Failed in", "During:", "File ")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mmlfast.api.compiled_functions import cuts_off, first_reason, is_compiled
 from mmlfast.runtime.validate import as_real
 
 Array = NDArray[Any]
@@ -58,7 +59,7 @@ class Evaluations:
         self.takes, self.gives = takes, gives
         self.count = 0
         # numba would compile once more for arrays; a loop over compiled calls is fast enough.
-        self._columns_at_once = takes == "number" and not _is_compiled(f)
+        self._columns_at_once = takes == "number" and not is_compiled(f)
         self._trusted = False
         self.n_outputs = 1
         columns = [self._first(point) for point in points.T]
@@ -129,8 +130,11 @@ class Evaluations:
         return value.reshape(-1)
 
     def _call(self, point: Array) -> Any:
+        return self.f(self._given(point))
+
+    def _given(self, point: Array) -> Any:
         # A copy: f may write to what it is given.
-        return self.f(point[0] if self.takes == "number" else point.copy())
+        return point[0] if self.takes == "number" else point.copy()
 
     def _first(self, point: Array) -> Array:
         """The value at a point of `points`, or an error that says what is wrong with f."""
@@ -139,15 +143,15 @@ class Evaluations:
             with np.errstate(all="ignore"):
                 raw = self._call(point)
         except Exception as error:
-            if _is_compiled(self.f):
+            if is_compiled(self.f):
                 raise TypeError(self._wrong_signature(error, point)) from error
             error.add_note(
                 f"{self.name} raised this at {at_point(point)}. It is called as {self.name}(x) "
                 f"with {self._argument()} and must return {self._result()}."
             )
             raise
-        if self.takes == "number":
-            self._refuse_conversion(point)
+        if is_compiled(self.f) and cuts_off(self.f, (self._given(point),)):
+            raise TypeError(self._wrong_signature(None, point))
         try:
             value = np.asarray(raw)
         except ValueError as error:
@@ -170,23 +174,16 @@ class Evaluations:
             )
         return value.reshape(-1).astype(np.float64)
 
-    def _refuse_conversion(self, point: Array) -> None:
-        """An @njit function with fixed types silently truncates a float64 to an integer."""
-        compiled = getattr(self.f, "nopython_signatures", None) if _is_compiled(self.f) else None
-        if compiled and not any("float64" in map(str, signature.args) for signature in compiled):
-            raise TypeError(self._wrong_signature(None, point))
-
     def _wrong_signature(self, error: Exception | None, point: Array) -> str:
         number, vector = "float64", "float64[::1]"
         takes = number if self.takes == "number" else vector
         gives = number if self.gives == "number" else vector
         own = [str(signature) for signature in getattr(self.f, "nopython_signatures", ())]
-        told = str(error).strip() if error is not None else ""
         return (
             f"{self.name} is an @njit function that cannot be called as {self.name}(x) with "
             f"{self._argument()}. Expected signature: {gives}({takes}), or @njit without one; "
             f"compiled: {', '.join(own) or 'nothing'}."
-            + (f" numba says: {told.splitlines()[0]}" if told else "")
+            + ("" if error is None else f" numba says: {first_reason(str(error))}")
         )
 
     def _argument(self) -> str:
@@ -215,10 +212,6 @@ def as_finite(x: ArrayLike, name: str = "x") -> Array:
         place = f" at index {tuple(map(int, np.argwhere(bad)[0]))}" if array.ndim else ""
         raise ValueError(f"{name} must be finite; got {array[bad].flat[0]}{place}.")
     return array
-
-
-def _is_compiled(f: Any) -> bool:
-    return hasattr(f, "py_func") and hasattr(f, "nopython_signatures")
 
 
 def at_point(point: Array) -> str:

@@ -191,6 +191,8 @@ def newton_root(
     (['cycle', 'converged'], [2, 0])
     """
     x = _starts(x0)
+    if not isinstance(args, tuple):
+        raise TypeError(f"args must be a tuple; got {type(args).__name__}. Pass args=(value,).")
     check_count("max_iter", max_iter)
     check_tolerance(tol)
     single = np.ndim(x0) == 0

@@ -164,6 +164,16 @@ def test_bad_inputs(f, x0, options, error, match):
         newton_root(f, x0, **options)
 
 
+def test_fixed_types_that_cut_off_what_they_are_given():
+    whole = numba.njit("int64(int64)")(lambda x: x * x - 2)
+    with pytest.raises(TypeError, match=r"fixed types, \(int64,\) -> int64, that cut off"):
+        newton_root(whole, 1.5)
+    fixed = numba.njit("float64(float64)")(lambda x: x * x - 2)
+    assert newton_root(fixed, 1.5).root == pytest.approx(np.sqrt(2), rel=1e-12)
+    with pytest.raises(TypeError, match="args must be a tuple; got int"):
+        newton_root(lambda x, a: x - a, 1.0, args=2)
+
+
 def test_what_f_raises_reaches_the_caller():
     def refuses(x):
         raise RuntimeError("as it was")
