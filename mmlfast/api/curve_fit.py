@@ -134,7 +134,14 @@ def fit_curve(
     problem = _Curve(f, x, y, sigma, jac, p)
     # Trial steps may overflow: they are rejected, or tell of themselves by the status.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        rounding = float(np.finfo(float).eps * np.linalg.norm(problem.weighted(y)))
+        seen = problem.weighted(y)
+        size = float(np.linalg.norm(seen))
+        if seen.any() and size**2 < np.finfo(float).tiny:
+            raise ValueError(
+                f"ydata over sigma must not be so small that its squares vanish, up to "
+                f"{np.abs(seen).max():.3g}. Scale the data."
+            )
+        rounding = np.finfo(float).eps * size
         model = Model(problem.residuals, problem.jacobian, rounding)
         r = problem.residuals(p)
         fit = Fit(p, r, float(r @ r))

@@ -74,12 +74,13 @@ class Tangent:
             U, self.sigma, Vt = np.linalg.svd(J / scale, full_matrices=False)
         self.V = Vt.T
         self.along = U.T @ r
+        self.rank = int((self.sigma > self.sigma[0] * max(J.shape) * EPS).sum())
+        # What is rounding error must not look like a direction.
+        self.sigma[self.rank :] = self.along[self.rank :] = 0
         self.size = float(np.linalg.norm(r))
         # The cosine between r and the tangent space: Bates and Watts' relative offset, 1981.
         along = float(np.linalg.norm(self.along))
         self.cosine = min(1.0, along / self.size) if self.size else 0.0
-        self.rank = int((self.sigma > self.sigma[0] * max(J.shape) * EPS).sum())
-        self.sigma[self.rank :] = 0  # what is rounding error must not look like a direction
 
     def step(self, damping: float = 0.0) -> Vector:
         """D·s of the damped step; with no damping the shortest one where J lacks rank."""

@@ -184,3 +184,20 @@ def test_bad_inputs(change, error, match):
     f, x, y, p0 = (options.pop(name) for name in ("f", "xdata", "ydata", "p0"))
     with pytest.raises(error, match=match):
         fit_curve(f, x, y, p0, **options)
+
+
+@pytest.mark.parametrize("method", ["gauss-newton", "levenberg-marquardt", "steepest"])
+def test_parameters_that_the_data_cannot_tell_apart(method):
+    x = np.linspace(0, 2, 20)
+    y = 2 * np.exp(-x)
+    fit = fit_curve(lambda x, a, b: (a + b) * x, x, y, [1.0, 0.0], method=method)
+    assert fit.p.sum() == pytest.approx(x @ y / (x @ x), rel=1e-9)
+    assert (fit.reason, fit.rank) == ("converged", 1)
+    # The residuals are at right angles to the one direction there is.
+    assert fit.cosine < 1e-9
+    assert np.isinf(fit.std_errors).all()
+
+
+def test_data_whose_squares_vanish():
+    with pytest.raises(ValueError, match="ydata over sigma must not be so small"):
+        fit_curve(bell, X, Y * 1e-200, [170.0, 6.0])
