@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mmlfast.api.eigenpairs import check_count, check_tolerance
 from mmlfast.api.layer_list import write_layers
 from mmlfast.api.network import Network
 
@@ -45,6 +46,8 @@ def check_gradient(
     network: Network, X: Any, Y: NDArray[Any], *, alpha: float, tol: float, max_weights: int
 ) -> GradientCheck:
     """Compare the gradient of a copy of the network in float64 with central differences."""
+    check_tolerance(tol)
+    check_count("max_weights", max_weights)
     work = Network(network.sizes, network.activations, network.head, np.float64)
     write_layers([*work.coefs, *work.intercepts], [*network.coefs, *network.intercepts])
     Y = Y.astype(np.float64)

@@ -171,11 +171,11 @@ class Introspection:
         return E
 
     def _class_number(self, label: Any) -> int:
-        found = np.flatnonzero(self._labels.classes == label)  # type: ignore[attr-defined]
-        if len(found) != 1:
+        classes = self._labels.classes  # type: ignore[attr-defined]
+        found = np.flatnonzero(classes == label) if np.ndim(label) == 0 else None
+        if found is None or len(found) != 1:
             raise ValueError(
-                f"output must be one of the classes {self._labels.classes}; "  # type: ignore[attr-defined]
-                f"got {label!r}."
+                f"output must be one of the classes {classes}; got {label!r}."
             )
         return int(found[0])
 

@@ -100,7 +100,12 @@ class Labels:
     def class_weights(self, class_weight: Any, y: Any, weight: Any) -> NDArray[np.float64]:
         """The weight that each sample's class gives it; "balanced" makes classes weigh alike."""
         if class_weight != "balanced" or self.kind == MULTILABEL:
-            return compute_sample_weight(class_weight, y)
+            each = compute_sample_weight(class_weight, y)
+            if not (np.isfinite(each) & (each >= 0)).all():
+                raise ValueError(
+                    f"class_weight must give finite weights of at least 0; got {class_weight!r}."
+                )
+            return each
         index = np.searchsorted(self.classes, y)
         total = np.bincount(index, weight, len(self.classes))
         there = total > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable
 
 SCHEDULES = ("constant", "invscaling", "adaptive", "cosine", "exponential")
@@ -43,12 +44,13 @@ class LearningRates:
     def current(self) -> float:
         """The rate of the epoch that comes."""
         if callable(self.schedule):
-            self.rate = float(self.schedule(self.epoch))
-            if not 0 < self.rate < math.inf:
+            rate = self.schedule(self.epoch)
+            if not isinstance(rate, numbers.Real) or not 0 < rate < math.inf:
                 raise ValueError(
-                    f"learning_rate must return a positive number; got {self.rate!r} for epoch "
+                    f"learning_rate must return a positive number; got {rate!r} for epoch "
                     f"{self.epoch}."
                 )
+            self.rate = float(rate)
         return self.rate
 
     def epochs_end(self, count: int, samples: int) -> None:

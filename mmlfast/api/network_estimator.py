@@ -19,7 +19,14 @@ from mmlfast.api.epochs import Prepared, epochs_of
 from mmlfast.api.layer_list import LayerList, write_layers
 from mmlfast.api.learning_rates import LearningRates
 from mmlfast.api.network import Network
-from mmlfast.api.network_inputs import Samples, blocks_of, check_inputs, concatenated, open_samples
+from mmlfast.api.network_inputs import (
+    Samples,
+    blocks_of,
+    check_inputs,
+    concatenated,
+    narrowed,
+    open_samples,
+)
 from mmlfast.api.network_lbfgs import fit_lbfgs
 from mmlfast.api.network_settings import SOLVERS, check_settings, dropouts_of
 from mmlfast.api.trainer import Trainer
@@ -111,7 +118,7 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):
             Y = self._encode(y, self._network.dtype)
             weight = self._weight(samples.weight, y, incremental)
             if weight is not None:
-                weight = np.ascontiguousarray(weight, self._network.dtype)
+                weight = narrowed(weight, self._network.dtype, "sample_weight")
             if not incremental:
                 self.__dict__.pop("_trainer", None)
             data = Prepared(samples.X, samples.stream, Y, weight)

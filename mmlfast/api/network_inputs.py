@@ -67,6 +67,22 @@ def check_inputs(estimator: Any, X: Any) -> Any:
     return concatenated(list(blocks_of(estimator, X)))
 
 
+def narrowed(values: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
+    """Finite numbers in the dtype that is trained in, C-contiguous; ValueError if it has no room.
+
+    It has none for what would become infinite, nor for weights all of which would become 0.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        made = np.ascontiguousarray(values, dtype)
+    lost = name == "sample_weight" and values.any() and not made.any()
+    if made.dtype != values.dtype and (lost or not np.isfinite(made).all()):
+        raise ValueError(
+            f"{name} must fit in {dtype}, which X is trained in; its largest number is "
+            f"{np.abs(values).max():.6g}. Scale {name}, or pass X as float64."
+        )
+    return made
+
+
 def concatenated(blocks: list[NDArray[Any]]) -> NDArray[Any]:
     """Blocks of rows as one array; the array itself if there is one."""
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)

@@ -93,7 +93,7 @@ def check_settings(
 
 def hidden_sizes(given: Any) -> tuple[int, ...]:
     """hidden_layer_sizes as a tuple of positive integers."""
-    sizes = (given,) if isinstance(given, numbers.Integral) else tuple(np.asarray(given).tolist())
+    sizes = tuple(np.atleast_1d(np.array(given, dtype=object)).tolist())
     if not all(_integer(size) for size in sizes):
         raise ValueError(
             f"hidden_layer_sizes must be > 0, and integers: the number of units in each hidden "
@@ -106,7 +106,7 @@ def for_each_layer(given: Any, n_hidden: int, name: str) -> tuple[Any, ...]:
     """A setting given once for all hidden layers, or once for each."""
     if isinstance(given, str | numbers.Real):
         return (given,) * n_hidden
-    each = tuple(given)
+    each = tuple(given) if isinstance(given, Sequence | np.ndarray) else (given,) * n_hidden
     if len(each) != n_hidden:
         raise ValueError(
             f"{name} must be one for all or one for each of the {n_hidden} hidden layers; got "

@@ -12,6 +12,7 @@ from sklearn.utils import column_or_1d
 from mmlfast.api.head_losses import r2
 from mmlfast.api.labels import Labels
 from mmlfast.api.network_estimator import NetworkEstimator
+from mmlfast.api.network_inputs import narrowed
 
 
 class NetworkClassifier(ClassifierMixin, NetworkEstimator):
@@ -55,7 +56,12 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
                 "'balanced', classes=classes, y=y)))."
             )
         each = self._labels.class_weights(self.class_weight, y, weight)
-        return each if weight is None else each * weight
+        weight = each if weight is None else each * weight
+        if not (incremental or weight.any()):
+            raise ValueError(
+                f"class_weight={self.class_weight!r} leaves no sample of y a weight above 0."
+            )
+        return weight
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Any:
         if classes is not None:
@@ -146,7 +152,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         return y
 
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
-        return np.ascontiguousarray(y.reshape(len(y), -1), dtype)
+        return narrowed(y.reshape(len(y), -1), dtype, "y")
 
     def _head(self) -> str:
         logistic = getattr(self, "out_activation", "identity") == "logistic"

@@ -38,9 +38,15 @@ def split(
     """(rows to train on, rows to validate on), drawn as scikit-learn's networks draw them."""
     from sklearn.model_selection import train_test_split
 
-    train, kept = train_test_split(
-        rows, random_state=random_state, test_size=share, stratify=stratify
-    )
+    try:
+        train, kept = train_test_split(
+            rows, random_state=random_state, test_size=share, stratify=stratify
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"early_stopping cannot set validation_fraction={share} of {len(rows)} samples aside: "
+            f"{error} Change validation_fraction, or pass eval_set=(X, y)."
+        ) from error
     if len(kept) < 2:
         raise ValueError(
             "The validation set is too small. Increase 'validation_fraction' or the size of your "

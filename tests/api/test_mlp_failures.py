@@ -135,27 +135,44 @@ def test_a_batch_larger_than_the_data_is_clipped_with_a_warning():
 BAD = [
     ({"hidden_layer_sizes": (0,)}, r"hidden_layer_sizes must be > 0"),
     ({"hidden_layer_sizes": (5, -1)}, r"hidden_layer_sizes must be > 0"),
+    ({"hidden_layer_sizes": 3.0}, r"hidden_layer_sizes must be > 0.*got 3.0"),
+    ({"hidden_layer_sizes": None}, r"hidden_layer_sizes must be > 0"),
     ({"hidden_layer_sizes": (2.5,)}, r"hidden_layer_sizes must be > 0"),
     ({"learning_rate_init": 0.0}, r"learning_rate_init must be a finite number above 0; got 0.0"),
     ({"learning_rate_init": -1}, r"learning_rate_init must be"),
     ({"learning_rate_init": np.nan}, r"learning_rate_init must be"),
     ({"activation": "swish"}, r"activation must be among .*; got 'swish'"),
+    ({"activation": None}, r"activation must be among .*; got None"),
     ({"activation": ["relu", "tanh"]}, r"activation must be one for all or one for each of the 1"),
     ({"solver": "newton"}, r"solver must be one of .*; got 'newton'"),
     ({"alpha": -1.0}, r"alpha must be"),
     ({"batch_size": 0}, r"batch_size must be"),
     ({"batch_size": "all"}, r"batch_size must be"),
     ({"learning_rate": "linear"}, r"learning_rate must be"),
+    ({"learning_rate": lambda epoch: "fast"}, r"must return a positive number; got 'fast'"),
+    ({"learning_rate": lambda epoch: -0.1}, r"must return a positive number; got -0.1"),
     ({"max_iter": 0}, r"max_iter must be"),
     ({"tol": -1e-3}, r"tol must be"),
     ({"momentum": 1.5}, r"momentum must be"),
     ({"beta_1": 1.0}, r"beta_1 must be"),
     ({"epsilon": 0.0}, r"epsilon must be"),
     ({"validation_fraction": 1.0}, r"validation_fraction must be"),
+    (
+        {"validation_fraction": 0.0, "early_stopping": True},
+        r"cannot set validation_fraction=0.0 of 120 samples aside",
+    ),
+    (
+        {"validation_fraction": 0.999, "early_stopping": True},
+        r"cannot set validation_fraction=0.999 of 120 samples aside",
+    ),
     ({"n_iter_no_change": 0}, r"n_iter_no_change must be"),
     ({"dropout": 1.0}, r"dropout must be"),
+    ({"dropout": None}, r"dropout must be .*; got None"),
     ({"dropout": [0.1, 0.1]}, r"dropout must be one for all"),
     ({"weight_decay": -1.0}, r"weight_decay must be"),
+    ({"class_weight": {0: -1.0, 1: 1.0, 2: 1.0}}, r"class_weight must give .* at least 0; got"),
+    ({"class_weight": {0: np.nan, 1: 1.0, 2: 1.0}}, r"class_weight must give finite weights"),
+    ({"class_weight": {0: 0, 1: 0, 2: 0}}, r"leaves no sample of y a weight above 0"),
     ({"shuffle": "yes"}, r"shuffle must be True or False"),
 ]
 
@@ -186,6 +203,39 @@ def test_bad_data():
         net(max_iter=1, tol=1e9, n_iter_no_change=1).partial_fit(X, y[:, None], classes=[0, 1, 2])
     with pytest.raises(ValueError, match="validation set is too small"):
         net(early_stopping=True).fit(X[:9], y[:9])
+
+
+@pytest.mark.parametrize("weight", [1e300, 1e-300])
+def test_what_float32_has_no_room_for(weight):
+    X, y = blobs()
+    small = X.astype(np.float32)
+    with pytest.raises(ValueError, match="sample_weight must fit in float32"):
+        net().fit(small, y, sample_weight=np.full(120, weight))
+    if weight > 1:
+        with pytest.raises(ValueError, match=r"y must fit in float32.*number is 2e\+300"):
+            MLPRegressor().fit(small, y * weight)
+
+
+@QUIET
+def test_a_class_of_weight_0_may_come_alone_to_partial_fit():
+    X, y = blobs()
+    model = net(class_weight={0: 0, 1: 1, 2: 1}).partial_fit(X, y, classes=[0, 1, 2])
+    model.partial_fit(X[y == 0], y[y == 0])
+    assert np.isfinite(model.loss_)
+    assert all(np.isfinite(a).all() for a in weights(model))
+
+
+@QUIET
+def test_questions_about_a_network_that_cannot_be_meant():
+    X, y = blobs()
+    model = net(max_iter=1).fit(X, y)
+    with pytest.raises(ValueError, match="max_weights must be an integer, at least 1; got 0"):
+        model.gradient_check(X, y, max_weights=0)
+    with pytest.raises(ValueError, match="tol must be"):
+        model.gradient_check(X, y, tol=-1.0)
+    # As long as classes_, and equal to it in one place.
+    with pytest.raises(ValueError, match="output must be one of the classes"):
+        model.input_gradient(X, output=np.array([0, 7, 7]))
 
 
 @QUIET
