@@ -219,7 +219,11 @@ def factorised(groups: Any, n: int) -> tuple[NDArray[Any], NDArray[np.intp]]:
         raise ValueError(
             f"groups must have a label for each of the {n} rows of X; got shape {array.shape}."
         )
-    if (array != array).any():
+    if array.dtype != object:
+        missing = bool((array != array).any())
+    else:
+        missing = any(map(_is_missing, array))
+    if missing:
         raise ValueError("groups has missing labels (NaN). Leave those rows out, or name them.")
     if array.dtype != object:
         values, codes = np.unique(array, return_inverse=True)
@@ -233,6 +237,13 @@ def factorised(groups: Any, n: int) -> tuple[NDArray[Any], NDArray[np.intp]]:
     except TypeError:
         return labels, codes
     return labels[order], np.argsort(order)[codes]
+
+
+def _is_missing(label: Any) -> bool:
+    try:
+        return bool(label != label)  # nothing is equal to NaN or NaT
+    except TypeError:  # pandas' NA does not say
+        return True
 
 
 def listed_problems(X: Any, y: Any, weights: Any) -> Problems:
@@ -257,7 +268,7 @@ def listed_problems(X: Any, y: Any, weights: Any) -> Problems:
 
 
 def _lengths_fit(values: Any, sizes: NDArray[np.intp], name: str) -> list[NDArray[Any]]:
-    arrays = [np.asarray(value) for value in values]
+    arrays = [np.asarray(value) for value in values] if hasattr(values, "__iter__") else []
     if [a.shape for a in arrays] != [(size,) for size in sizes.tolist()]:
         raise ValueError(
             f"{name} must be a list of arrays as long as those of X, {sizes[:5].tolist()} …; got "

@@ -6,6 +6,7 @@ import pickle
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -301,6 +302,13 @@ def test_errors_name_what_is_wrong():
         BatchedLinearRegression().fit(X, y).predict(X, groups=codes)
     with pytest.raises(ValueError, match="groups has missing labels"):
         BatchedLinearRegression().fit(X, y, groups=np.where(codes == 3, np.nan, codes))
+    for missing in (pd.NA, pd.NaT, np.nan):
+        labels = codes.astype(object)
+        labels[4] = missing
+        with pytest.raises(ValueError, match="groups has missing labels"):
+            BatchedLinearRegression().fit(X, y, groups=labels)
+    with pytest.raises(ValueError, match="list of arrays as long as those of X"):
+        BatchedLinearRegression().fit([X[:9], X[:8]], 3.0)
     with pytest.raises(ValueError, match=r"X must have shape \(40, n_samples, 3\)"):
         model.predict(X[None, :, :2])
     with pytest.raises(ValueError, match=r"X\[1\] must have 3 columns"):
