@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 
+from mmlfast.api.all_or_nothing import all_or_nothing
 from mmlfast.api.batched_regression import BatchedRegression
 from mmlfast.api.callbacks import one_task
 from mmlfast.api.regression_problems import Problems
@@ -183,7 +184,8 @@ class BatchedLinearRegression(RegressorMixin, BatchedRegression):  # type: ignor
         from mmlfast.kernels import least_squares as kernel
 
         check_settings(self, SOLVERS)
-        problems = self._read(X, y, sample_weight, groups)
+        with all_or_nothing(self):
+            problems = self._read(X, y, sample_weight, groups)
         ones = int(self.fit_intercept)
         d = problems.n_features
         p = d + ones

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
+from mmlfast.api.all_or_nothing import all_or_nothing
 from mmlfast.api.batched_regression import BatchedRegression
 from mmlfast.api.callbacks import one_task
 from mmlfast.api.regression_problems import Problems
@@ -166,7 +167,8 @@ class BatchedLogisticRegression(ClassifierMixin, BatchedRegression):  # type: ig
         from mmlfast.kernels import logistic as kernel
 
         check_settings(self, SOLVERS)
-        problems = self._read(X, y, sample_weight, groups)
+        with all_or_nothing(self):
+            problems = self._read(X, y, sample_weight, groups)
         d, ones = problems.n_features, int(self.fit_intercept)
         p = d + ones
         report = self._run(problems, kernel, ones)

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from mmlfast.api.all_or_nothing import all_or_nothing
 from mmlfast.api.callbacks import CallbackSupport, FitTask
 from mmlfast.api.epochs import Prepared, epochs_of
 from mmlfast.api.layer_list import LayerList, write_layers
@@ -106,7 +107,7 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):
             None if incremental else self, self.max_iter + (self.solver == "lbfgs"), X=X, y=y,
             sample_weight=sample_weight,
         )  # fmt: skip
-        with open_samples(
+        with all_or_nothing(self) as accept, open_samples(
             self, X, y, sample_weight, reset=fresh, once=incremental
         ) as samples, task:  # fmt: skip
             y = self._target(samples.y, fresh=fresh, classes=classes, refit=not incremental)
@@ -124,10 +125,13 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):
             data = Prepared(samples.X, samples.stream, Y, weight)
             if self.solver == "lbfgs":
                 self._refuse_epochs_only(data, eval_set)
+                accept()
                 self._record = TrainingRecord()
                 self.n_iter_ = fit_lbfgs(self, self._network, self._record, data, task)
             else:
-                self.n_iter_ = self._train(data, eval_set, random_state, task, incremental)
+                chosen = self._validation(data, eval_set, random_state)
+                accept()
+                self.n_iter_ = self._train(data, *chosen, random_state, task, incremental)
             self._publish()
         return self
 
@@ -187,10 +191,10 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):
         return Validation(data.X[kept], Y[kept], weight, self._score, self.n_jobs), train
 
     def _train(
-        self, data: Prepared, eval_set: Any, random_state: Any, task: FitTask, incremental: bool
-    ) -> int:
-        """Epochs; returns how many."""
-        validation, order = self._validation(data, eval_set, random_state)
+        self, data: Prepared, validation: Validation | None, order: NDArray[np.int64],
+        random_state: Any, task: FitTask, incremental: bool,
+    ) -> int:  # fmt: skip
+        """Epochs over the rows of `order`; returns how many."""
         if "_trainer" not in self.__dict__:
             self._trainer = self._new_trainer(len(order), random_state, incremental)
             self._rates = LearningRates(

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmlfast.runtime.validate import as_numbers, as_real
+from mmlfast.runtime.validate import as_real
 
 Kind = Literal["single", "columns", "rows", "stack", "groups", "list"]
 
@@ -275,8 +275,3 @@ def _lengths_fit(values: Any, sizes: NDArray[np.intp], name: str) -> list[NDArra
             f"shapes {[a.shape for a in arrays[:5]]} …."
         )
     return arrays
-
-
-def as_targets(y: ArrayLike) -> NDArray[Any]:
-    """y as real numbers."""
-    return as_real(as_numbers(y, "y"), "y")

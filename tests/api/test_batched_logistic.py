@@ -223,3 +223,12 @@ def test_one_ordinary_problem_looks_like_scikit_learn():
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).coef_, model.coef_)
     with pytest.raises(ValueError, match="solver must be one of 'newton', 'gd'"):
         BatchedLogisticRegression(solver="lbfgs").fit(X[0], y[0])
+
+
+def test_a_fit_that_is_refused_leaves_the_model_as_it_was():
+    X = np.random.default_rng(0).standard_normal((40, 3))
+    model = BatchedLogisticRegression(1.0).fit(X, X[:, 0] > 0)
+    before = model.predict_proba(X)
+    with pytest.raises(ValueError, match="Only binary"):
+        model.fit(X[:, :2], np.arange(40) % 3)
+    np.testing.assert_array_equal(model.predict_proba(X), before)

@@ -226,6 +226,27 @@ def test_a_class_of_weight_0_may_come_alone_to_partial_fit():
 
 
 @QUIET
+@pytest.mark.parametrize(
+    ("classes", "settings", "eval_set", "message"),
+    [
+        (1, {}, None, "only 1 class"),
+        (2, {"class_weight": {0: -1, 1: 1}}, None, "class_weight must"),
+        (2, {}, ([[0.0]], [7]), "has classes not in"),
+        (2, {"early_stopping": True, "validation_fraction": 0.0}, None, "cannot set"),
+    ],
+)
+def test_a_fit_that_is_refused_leaves_the_model_as_it_was(classes, settings, eval_set, message):
+    X, y = blobs()
+    model = net(max_iter=2).fit(X, y)
+    before, known = model.predict_proba(X), dict(vars(model))
+    with pytest.raises(ValueError, match=message):
+        model.set_params(**settings).fit(X[:, :1], y % classes, eval_set=eval_set)
+    assert vars(model).keys() == known.keys()
+    assert model.classes_.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+@QUIET
 def test_questions_about_a_network_that_cannot_be_meant():
     X, y = blobs()
     model = net(max_iter=1).fit(X, y)
