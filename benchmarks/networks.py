@@ -366,11 +366,11 @@ def cost_error(cost: float, task: Curve) -> float:
 ALL = ("jax", "torch", "sklearn")
 CASES = [
     network_case(
-        digits, (32,), 32, 56, 40, {"jax": 2.0, "torch": 10.0, "sklearn": 8.0}, quick=True
+        digits, (32,), 32, 56, 100, {"jax": 2.0, "torch": 10.0, "sklearn": 8.0}, quick=True
     ),
-    network_case(digits, (100,), 200, 8, 40, {"jax": 2.0, "torch": 4.0, "sklearn": 4.0}),
+    network_case(digits, (100,), 200, 8, 100, {"jax": 2.0, "torch": 4.0, "sklearn": 4.0}),
     network_case(pictures, (256, 128), 128, 100, 2, dict.fromkeys(ALL, 1.2)),
-    network_case(pictures, (1024, 1024), 512, 10, 1, dict.fromkeys(ALL, 1.0)),
+    network_case(pictures, (1024, 1024), 512, 10, 3, dict.fromkeys(ALL, 1.0)),
     Case(
         name="lab_net_1-6-7-2",
         group="networks",

@@ -29,11 +29,13 @@ class Epochs(Protocol):
     Attributes
     ----------
     n_samples : int
+    in_memory : bool
     in_order : bool
         Whether each pass takes the samples as they lie, from memory and all of them.
     """
 
     n_samples: int
+    in_memory: bool
     in_order: bool
 
     def run(self, learning_rate: float) -> EpochReport:
@@ -55,6 +57,8 @@ def epochs_of(
 
 class EpochsInMemory:
     """Epochs over rows of an array, each a compiled call."""
+
+    in_memory = True
 
     def __init__(
         self, trainer: Trainer, data: Prepared, order: NDArray[np.int64], random_state: Any
@@ -83,7 +87,7 @@ class EpochsInMemory:
 class StreamedEpochs:
     """Epochs over chunks of rows, shuffled within each."""
 
-    in_order = False
+    in_memory = in_order = False
 
     def __init__(self, trainer: Trainer, data: Prepared, random_state: Any) -> None:
         self._trainer, self._data, self._random_state = trainer, data, random_state

@@ -337,11 +337,18 @@ class Network:
         return inputs
 
     def _take_targets(self, network: Data, data: Data, batch: NDArray[np.int64]) -> float:
-        weights: float = backprop.take_targets(network[6], network[5], *data[4:], batch)
-        return weights
+        """The batch's targets and weights into the workspace; Σ wᵢ."""
+        Y, weight, order = data[4:]
+        rows = order[batch[backprop.FIRST] :][: batch[backprop.COUNT]]
+        total: float = backprop.sum_of_weights(weight, rows)
+        scale = 1 / total if total else 0.0
+        backprop.take_targets(network[6], network[5], Y, weight, order, batch, scale)
+        return total
 
     def _find_loss(self, network: Data, batch: NDArray[np.int64]) -> float:
-        loss: float = backprop.find_loss(network[0], network[1], network[5], network[6], batch)
+        loss: float = backprop.find_loss(
+            network[0], network[1], network[5], network[6], batch, SUMS
+        )
         return loss
 
     def _penalty(self, alpha: float) -> float:
@@ -350,7 +357,7 @@ class Network:
 
 
 # For kernels that take rates and sums and do not use them.
-RATES, SUMS = np.zeros(8), np.zeros((1, 2))
+RATES, SUMS = np.zeros(9), np.zeros((1, 2))
 
 
 def data_of(

@@ -5,6 +5,7 @@ The parameters are one array [W₀ | b₀ | W₁ | b₁ | …], W_l of IN_ROWS r
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +27,11 @@ from mmlfast.kernels.backprop import (
     NARROW_FORWARD,
     NARROW_TURN,
     PLACES,
+    SAMPLES,
     SEED,
+    SMALL_GRADIENT,
+    SMALL_PASS,
+    SMALL_TURN,
     TARGETS,
     UPDATE,
     UPDATED,
@@ -37,6 +42,14 @@ from mmlfast.runtime.validate import aligned
 # Wider layers keep an odd number of vectors between rows: with 4 KiB between them the rows of a
 # panel share one set of the cache, 1024-wide layers then ran at a third of the speed.
 FEW_VECTORS = 3
+
+# Tiles of ∂W in a part: few where there would be no second part, many where Δ is to be used often.
+FEW_TILES, MANY_TILES, MANY_INPUTS = 4, 6, 256
+
+# Samples of a small network that are taken forward and back by one thread, at least.  A network is
+# small if its weights stay in the cache next to a core.
+SAMPLES_AT_ONCE = 48
+SMALL_BYTES = 1 << 18
 
 
 def _up(n: int, multiple: int) -> int:
@@ -64,6 +77,7 @@ def table_of_layers(sizes: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[NDArr
         layer[of.IN_STRIDE], layer[of.OUT_STRIDE] = stride_of(n_in, dtype), stride_of(n_out, dtype)
         layer[of.IN_ROWS] = rows_of(n_in, dtype)
         layer[of.W] = place
+        layer[of.PART_ROWS] = TILE_ROWS * (FEW_TILES if n_in < MANY_INPUTS else MANY_TILES)
         layer[of.B] = place + layer[of.IN_ROWS] * layer[of.OUT_STRIDE]
         place = layer[of.B] + layer[of.OUT_STRIDE]
     return table, int(place)
@@ -81,9 +95,32 @@ def passes(table: NDArray[np.int64], size: int, dtype: np.dtype[Any], *, inputs:
     for k in reversed(range(len(table))):
         if k > 0 or inputs:
             back.append((BACK + k, -(-n_in[k] // width)))
-        back.append((GRADIENT + k, -(-n_in[k] // of.ROWS)))
+        back.append((GRADIENT + k, _gradient_parts(table[k])))
     update = [(UPDATE, -(-size // UPDATED))]
     return Passes(*(np.array(sections, np.int64) for sections in (forward, back, update)))
+
+
+def _gradient_parts(layer: NDArray[np.int64]) -> int:
+    return int(-(-layer[of.N_IN] // layer[of.PART_ROWS]))
+
+
+def small_passes(table: NDArray[np.int64], size: int) -> Passes:
+    """The same for training a network that `is_small`: some samples all the way at a time."""
+    parts = sum(_gradient_parts(layer) for layer in table)
+    sections = ([(SMALL_TURN, 1), (SMALL_PASS, 0)], [(SMALL_GRADIENT, parts)],
+                [(UPDATE, -(-size // UPDATED))])  # fmt: skip
+    return Passes(*(np.array(rows, np.int64) for rows in sections))
+
+
+def is_small(size: int, dtype: np.dtype[Any]) -> bool:
+    """Whether `size` parameters stay in the cache next to a core."""
+    return size * dtype.itemsize <= SMALL_BYTES
+
+
+def samples_at_once(dtype: np.dtype[Any]) -> int:
+    """Samples in a part of a small network: whole tiles and whole registers of them."""
+    whole = math.lcm(TILE_ROWS, LANE_BYTES // dtype.itemsize)
+    return _up(SAMPLES_AT_ONCE, whole)
 
 
 def narrow_passes(size: int) -> Passes:
@@ -151,8 +188,14 @@ class Workspace:
         self.places[HEAD] = head
         self.places[TARGETS] = self._take(height * n_out)
         self.places[WEIGHTS] = self._take(height)
-        self.places[BLOCK] = self._take(_up(n_out, lanes) * lanes)
+        # A block for each part of a small network.
+        blocks = -(-rows // samples_at_once(dtype))
+        self.places[BLOCK] = self._take(blocks * _up(n_out, lanes) * lanes)
         self.work = aligned(self._end, dtype, zero=True)
+
+    def work_small(self) -> None:
+        """Take a few samples forward and back at a time."""
+        self.places[SAMPLES] = samples_at_once(self.work.dtype)
 
     def lie_narrow(self) -> None:
         """Let the same room hold a narrow network: units by samples.

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmlfast.api.network import NOBODY, Network, data_of
-from mmlfast.api.network_layout import is_narrow, narrow_passes, passes
+from mmlfast.api.network_layout import (
+    is_narrow,
+    is_small,
+    narrow_passes,
+    passes,
+    samples_at_once,
+    small_passes,
+)
 from mmlfast.kernels import backprop, optimizers
 from mmlfast.kernels.layers import blocks
 from mmlfast.runtime.crew import Crew
@@ -25,7 +33,7 @@ OPTIMIZERS = {
 }
 
 # Multiplications in a batch from which on a second thread is worth waiting for at every section.
-PARALLEL_WORK = 20_000_000
+PARALLEL_WORK = 2_000_000
 
 
 class EpochReport(NamedTuple):
@@ -129,7 +137,7 @@ class Trainer:
         # In float32 a smaller ε is 0, and the step of a weight without a gradient 0/0.
         epsilon = max(float(epsilon), float(np.finfo(network.dtype).tiny))
         self.rates = np.array(
-            [OPTIMIZERS[optimizer], 0.0, beta_1, beta_2, epsilon, 0.0, 0.0, intercepts]
+            [OPTIMIZERS[optimizer], 0.0, beta_1, beta_2, epsilon, 0.0, 0.0, intercepts, 0.0]
         )
         self.weight_decay = float(weight_decay)
         self.shares, self.seed = [float(share) for share in shares], int(seed)
@@ -144,15 +152,20 @@ class Trainer:
         self._order: NDArray[np.int64] | None = None
         n_updates = blocks(network.parameters.size, backprop.UPDATED)
         size = network.parameters.size
-        # Units that drop out are told by row: such networks lie as wide ones do.
+        # Units that drop out are told by row: such networks lie as others do.
         self._narrow = is_narrow(network.sizes, network.dtype) and not any(self.shares)
+        self._small = not self._narrow and is_small(size, network.dtype)
+        in_place = 1
         if self._narrow:
-            forward, back, update = narrow_passes(size)
+            (forward, back, update), in_place = narrow_passes(size), 2
+        elif self._small:
+            (forward, back, update), in_place = small_passes(network.table, size), 0
         else:
             forward, back, update = passes(network.table, size, network.dtype, inputs=False)
-        again = forward[2 if self._narrow else 1 :]
-        self._program = (forward, again, np.concatenate([back, update]))
-        self._sums = np.zeros((n_updates, 2))
+        self._program = (forward, forward[in_place:], np.concatenate([back, update]))
+        n_parts = blocks(self.batch_size, samples_at_once(network.dtype)) if self._small else 0
+        self._sums = np.zeros((max(n_updates, n_parts), 2))
+        self._crew: Crew | None = None
         self._room: Any = None
         self._arrays: tuple[Any, ...] = ()
 
@@ -187,14 +200,17 @@ class Trainer:
 
     def prepare(self, X: Any, Y: NDArray[Any], weight: NDArray[Any] | None = None) -> None:
         """Take the training data: X (n, n_0) dense or CSR, Y (n, n_L), weight (n,) or None."""
+        assert self._crew is None, "helpers that are awake would go on with other data"
         self._data = data_of(X, Y, weight, self.network)
-        self._order = self._data[-1]
+        self._order = self._data[-1].copy()
         rows = min(self.batch_size, X.shape[0])
         if self._room is None or self._room.rows < rows:
             self._room = self.network.workspace(rows, backward=True, dropout=any(self.shares))
             self._room.drop_out(self.shares, self.seed)
             if self._narrow:
                 self._room.lie_narrow()
+            elif self._small:
+                self._room.work_small()
             gradient = self.network.like_parameters()
             self._arrays = self.network.arrays(self._room, gradient, self.first, self.second)
 
@@ -241,23 +257,43 @@ class Trainer:
     def _objective(self) -> tuple[Any, ...]:
         return self.batch_size, self.alpha, self.mean_penalty, self.weight_decay
 
+    @contextlib.contextmanager
+    def awake(self) -> Iterator[None]:
+        """Helpers stay awake between the epochs in the block, where a second thread is worth it.
+
+        Nothing may be prepared within.
+        """
+        threads = n_threads(self.n_jobs)
+        work = self._room.rows * self.network.work
+        if self._crew is not None or threads == 1 or work < PARALLEL_WORK:
+            yield
+            return
+        self._crew = Crew(
+            lambda control, patience: backprop.help_crew(control, patience, *self._arguments()),
+            threads,
+        )
+        try:
+            with self._crew.awake():
+                yield
+        finally:
+            self._crew = None
+
+    def _arguments(self) -> tuple[Any, ...]:
+        assert self._data is not None, "prepare comes first"
+        return (*self._arrays, *self._data, self.batch, self.rates, self._sums)
+
     def _train(
         self, order: NDArray[np.int64], schedule: tuple[Any, ...], history: NDArray[np.float64]
     ) -> tuple[int, int, float, int]:
         assert self._data is not None, "prepare comes first"
-        data = (*self._data[:-1], np.asarray(order, np.int64))
-        rest = (self._arrays, data, self.batch, self.rates, self._sums)
-        program = self._program
-        threads = n_threads(self.n_jobs)
-        if threads == 1 or self.batch_size * self.network.work < PARALLEL_WORK:
+        if len(order) != len(self._data[-1]):
+            self._data = (*self._data[:-1], np.empty(len(order), np.int64))
+        # Helpers that are awake read the order from where it was when they woke.
+        np.copyto(self._data[-1], order)
+        state = (self.batch, self.rates, self._sums)
+        with self.awake():
+            control = NOBODY if self._crew is None else self._crew.control
             result: tuple[int, int, float, int] = backprop.train(
-                NOBODY, program, *rest, schedule, history
+                control, self._program, self._arrays, self._data, *state, schedule, history
             )
-            return result
-        crew = Crew(
-            lambda control, patience: backprop.help_crew(
-                control, patience, *self._arrays, *data, *rest[2:]
-            ),
-            threads,
-        )
-        return crew.lead(lambda: backprop.train(crew.control, program, *rest, schedule, history))
+        return result

@@ -6,6 +6,7 @@ they are copied before each call, and put back where it failed or was interrupte
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import warnings
@@ -64,27 +65,34 @@ class Training:
             self.epochs.in_order and self.validation is None and self.rates.steady
             and not task.listening and not rules.verbose
         )  # fmt: skip
+        # A stream hands the trainer other data within an epoch.
+        awake = self.trainer.awake if self.epochs.in_memory else contextlib.nullcontext
         try:
-            while True:
-                task.begin("epoch")
-                finished = self._several(saved) if many else self._one(saved)
-                stop = task.end(fitted)
-                if not finished or self._plateau() or stop or rules.incremental:
-                    break
-                if self.n_iter >= rules.max_iter:
-                    warnings.warn(
-                        f"Stochastic Optimizer: Maximum iterations ({rules.max_iter}) reached and "
-                        "the optimization hasn't converged yet. Raise max_iter, or learning_rate_"
-                        "init.",
-                        ConvergenceWarning, stacklevel=5,
-                    )  # fmt: skip
-                    break
+            with awake():
+                self._go_on(task, fitted, saved, many)
         except KeyboardInterrupt:
             saved.restore(generations=1)
             warnings.warn("Training interrupted by user.", stacklevel=5)
         if rules.early_stopping and self.record.best_parameters is not None:
             self.network.set_parameters(self.record.best_parameters)
         return self.n_iter
+
+    def _go_on(self, task: FitTask, fitted: Any, saved: Snapshots, many: bool) -> None:
+        """Epochs until a rule, a callback or the loss ends them."""
+        rules = self.rules
+        while True:
+            task.begin("epoch")
+            finished = self._several(saved) if many else self._one(saved)
+            stop = task.end(fitted)
+            if not finished or self._plateau() or stop or rules.incremental:
+                return
+            if self.n_iter >= rules.max_iter:
+                warnings.warn(
+                    f"Stochastic Optimizer: Maximum iterations ({rules.max_iter}) reached and the "
+                    "optimization hasn't converged yet. Raise max_iter, or learning_rate_init.",
+                    ConvergenceWarning, stacklevel=6,
+                )  # fmt: skip
+                return
 
     def _one(self, saved: Snapshots) -> bool:
         """An epoch of mini-batches; whether it could be finished."""
@@ -190,7 +198,7 @@ class Training:
             f"learning rate of {rate:g}. The weights of epoch {self.n_iter} are kept. Lower "
             "learning_rate_init, or scale X (and y), for example with "
             "sklearn.preprocessing.StandardScaler.",
-            ConvergenceWarning, stacklevel=7,
+            ConvergenceWarning, stacklevel=8,
         )  # fmt: skip
 
     def _tell(self, line: str) -> None:

@@ -94,24 +94,24 @@ def slope(code, z, a):
 
 
 @inlined_kernel
-def _values(code, parameters, bias, work, place, stride, rows):
+def _values(code, parameters, bias, work, place, stride, first, rows):
     """z ← f(z + b) of a column of vectors.
 
     Inlined where the code is a constant: the constants of f then stay in registers, 9.7 ns a vector
     of logistic float64 where one loop for all codes took 13.6.
     """
     b = read(parameters, bias)
-    for i in range(rows):
+    for i in range(first, first + rows):
         at = place + i * stride
         write(work, at, value(code, read(work, at) + b))
 
 
 @ordered_kernel
-def _keep(layer, j, parameters, work, rows, keep_z):
+def _keep(layer, j, parameters, work, first, rows, keep_z):
     """SLOPE ← f′(z + b) where it is kept, OUT_DELTA ← z + b with `keep_z`: a column of vectors."""
     code, stride = layer[ACTIVATION], layer[OUT_STRIDE]
     b = read(parameters, layer[B] + j)
-    for i in range(rows):
+    for i in range(first, first + rows):
         at = i * stride + j
         z = read(work, layer[OUTPUT] + at) + b
         if layer[SLOPE] != NOT_KEPT:
@@ -121,8 +121,8 @@ def _keep(layer, j, parameters, work, rows, keep_z):
 
 
 @ordered_kernel
-def activate(layer, column, vectors, parameters, work, rows, keep_z):
-    """OUTPUT ← f(OUTPUT + b) for the columns of a part, zero beyond the layer's units.
+def activate(layer, column, vectors, parameters, work, first, rows, keep_z):
+    """OUTPUT ← f(OUTPUT + b) for the columns of a part and rows, zero beyond the layer's units.
 
     SLOPE is overwritten by f′ where it is kept, and OUT_DELTA by z where `keep_z`.
     """
@@ -131,25 +131,25 @@ def activate(layer, column, vectors, parameters, work, rows, keep_z):
         j = column + v * width
         bias, place = layer[B] + j, layer[OUTPUT] + j
         if keep_z or layer[SLOPE] != NOT_KEPT:
-            _keep(layer, j, parameters, work, rows, keep_z)
+            _keep(layer, j, parameters, work, first, rows, keep_z)
         if code == RELU:
-            _values(RELU, parameters, bias, work, place, stride, rows)
+            _values(RELU, parameters, bias, work, place, stride, first, rows)
         elif code == TANH:
-            _values(TANH, parameters, bias, work, place, stride, rows)
+            _values(TANH, parameters, bias, work, place, stride, first, rows)
         elif code == LOGISTIC:
-            _values(LOGISTIC, parameters, bias, work, place, stride, rows)
+            _values(LOGISTIC, parameters, bias, work, place, stride, first, rows)
         elif code == LEAKY_RELU:
-            _values(LEAKY_RELU, parameters, bias, work, place, stride, rows)
+            _values(LEAKY_RELU, parameters, bias, work, place, stride, first, rows)
         elif code == SOFTPLUS:
-            _values(SOFTPLUS, parameters, bias, work, place, stride, rows)
+            _values(SOFTPLUS, parameters, bias, work, place, stride, first, rows)
         elif code == GELU:
-            _values(GELU, parameters, bias, work, place, stride, rows)
+            _values(GELU, parameters, bias, work, place, stride, first, rows)
         elif code == GELU_TANH:
-            _values(GELU_TANH, parameters, bias, work, place, stride, rows)
+            _values(GELU_TANH, parameters, bias, work, place, stride, first, rows)
         else:
-            _values(IDENTITY, parameters, bias, work, place, stride, rows)
+            _values(IDENTITY, parameters, bias, work, place, stride, first, rows)
         if j + width > layer[N_OUT] and code in (LOGISTIC, SOFTPLUS):
-            for i in range(rows):
+            for i in range(first, first + rows):
                 for k in range(layer[N_OUT], j + width):
                     store(work, layer[OUTPUT] + i * stride + k, work.dtype.type(0))
 
@@ -163,7 +163,7 @@ def mix(h):
 
 
 @ordered_kernel
-def drop_out(layer, column, vectors, work, rows, share, key):
+def drop_out(layer, column, vectors, work, first, rows, share, key):
     """Units and their slopes ← 0 with probability `share`, the others ← 1/(1 − share) times.
 
     Whether a unit drops out is a function of `key`, row and column: no state, so any thread can
@@ -172,7 +172,7 @@ def drop_out(layer, column, vectors, work, rows, share, key):
     scale = work.dtype.type(1 / (1 - share))
     least = np.uint64(share * 2.0**53)
     stop = min(column + vectors * lanes(work), layer[N_OUT])
-    for i in range(rows):
+    for i in range(first, first + rows):
         row = mix(key + np.uint64(i))
         for j in range(column, stop):
             keep = (mix(row + np.uint64(j)) >> np.uint64(11)) >= least
@@ -183,11 +183,11 @@ def drop_out(layer, column, vectors, work, rows, share, key):
 
 
 @ordered_kernel
-def through(previous, column, vectors, work, rows):
+def through(previous, column, vectors, work, first, rows):
     """Δ ← Δ ⊙ f′ for the columns of a part of the outputs of layer `previous`."""
     width, stride, code = lanes(work), previous[OUT_STRIDE], previous[ACTIVATION]
     kept = previous[SLOPE] != NOT_KEPT
-    for i in range(rows):
+    for i in range(first, first + rows):
         for v in range(vectors):
             at = i * stride + column + v * width
             if kept:

@@ -20,13 +20,11 @@ from mmlfast.kernels._vectors import read, splat, transpose, write
 # W and B places in the flat parameters, where W has IN_ROWS rows of OUT_STRIDE numbers.
 (
     N_IN, N_OUT, IN_STRIDE, OUT_STRIDE, IN_ROWS, W, B, ACTIVATION, INPUT, OUTPUT,
-    IN_DELTA, OUT_DELTA, SLOPE, PANELS, DROPOUT, FIELDS,
-) = range(16)  # fmt: skip
+    IN_DELTA, OUT_DELTA, SLOPE, PANELS, DROPOUT, PART_ROWS, FIELDS,
+) = range(17)  # fmt: skip
 
 # Rows of B that stay in L1 and L2 while all rows of A pass by.
 DEPTH = 256
-# Rows of ∂W in a part: whole tiles, whether those have 6 rows or 8.
-ROWS = 48
 
 
 @ordered_kernel
@@ -83,23 +81,33 @@ def _more_by_columns(vectors, A, a, a_stride, B, b, b_stride, C, c, c_stride, ro
 
 
 @ordered_kernel
-def forward(layer, p, parameters, work, rows):
-    """Z = A W, the columns of part p; `rows` is m in whole tiles.  Returns (column, vectors)."""
+def column_parts(n, like):
+    """Parts that the columns of a layer of n units make."""
+    return blocks(n, TILE_VECTORS * lanes(like))
+
+
+@ordered_kernel
+def forward(layer, p, parameters, work, first, rows):
+    """Z = A W, the columns of part p, of `rows` rows from `first` on, in whole tiles.
+
+    Returns (column, vectors).
+    """
     column = p * TILE_VECTORS * lanes(work)
     vectors = _vectors_of(layer[N_OUT], column, work)
     stride = layer[OUT_STRIDE]
     _by_rows(
-        vectors, work, layer[INPUT], layer[IN_STRIDE], parameters, layer[W] + column, stride,
-        work, layer[OUTPUT] + column, stride, rows, layer[N_IN],
+        vectors, work, layer[INPUT] + first * layer[IN_STRIDE], layer[IN_STRIDE],
+        parameters, layer[W] + column, stride,
+        work, layer[OUTPUT] + first * stride + column, stride, rows, layer[N_IN],
     )  # fmt: skip
     return column, vectors
 
 
 @ordered_kernel
 def weight_gradient(layer, p, work, gradient, rows):
-    """∂W = Aᵀ Δ, rows p·ROWS … of it; part 0 also writes ∂b, the sums of Δ's columns."""
-    first = p * ROWS
-    height = min(ROWS, blocks(layer[N_IN], TILE_ROWS) * TILE_ROWS - first)
+    """∂W = Aᵀ Δ, rows p·PART_ROWS … of it; part 0 also writes ∂b, the sums of Δ's columns."""
+    first = p * layer[PART_ROWS]
+    height = min(layer[PART_ROWS], blocks(layer[N_IN], TILE_ROWS) * TILE_ROWS - first)
     stride = layer[OUT_STRIDE]
     for column in range(0, layer[N_OUT], TILE_VECTORS * lanes(work)):
         vectors = _vectors_of(layer[N_OUT], column, work)
@@ -126,8 +134,28 @@ def weight_gradient(layer, p, work, gradient, rows):
 
 
 @ordered_kernel
-def back(layer, p, parameters, work, rows):
-    """∂A = Δ Wᵀ, the columns of part p; their rows of W are transposed first.
+def _panel(layer, column, like):
+    """Where the columns of Wᵀ from `column` on lie."""
+    return layer[PANELS] + column * blocks(layer[N_OUT], lanes(like)) * lanes(like)
+
+
+@ordered_kernel
+def transpose_weights(layer, p, parameters, work):
+    """Wᵀ, the columns of part p, for `back`."""
+    width = lanes(work)
+    column = p * TILE_VECTORS * width
+    vectors = _vectors_of(layer[N_IN], column, work)
+    stride, panel = layer[OUT_STRIDE], _panel(layer, column, work)
+    for k in range(0, layer[N_OUT], width):
+        for v in range(vectors):
+            source = layer[W] + (column + v * width) * stride + k
+            target = panel + k * vectors * width + v * width
+            transpose(parameters, source, stride, work, target, vectors * width)
+
+
+@ordered_kernel
+def back(layer, p, work, first, rows):
+    """∂A = Δ Wᵀ, the columns of part p, as `forward`; after `transpose_weights`.
 
     Returns (column, vectors).
     """
@@ -135,14 +163,10 @@ def back(layer, p, parameters, work, rows):
     column = p * TILE_VECTORS * width
     vectors = _vectors_of(layer[N_IN], column, work)
     stride = layer[OUT_STRIDE]
-    panel = layer[PANELS] + column * blocks(layer[N_OUT], width) * width
-    for k in range(0, layer[N_OUT], width):
-        for v in range(vectors):
-            source = layer[W] + (column + v * width) * stride + k
-            target = panel + k * vectors * width + v * width
-            transpose(parameters, source, stride, work, target, vectors * width)
     _by_rows(
-        vectors, work, layer[OUT_DELTA], stride, work, panel, vectors * width,
-        work, layer[IN_DELTA] + column, layer[IN_STRIDE], rows, layer[N_OUT],
+        vectors, work, layer[OUT_DELTA] + first * stride, stride,
+        work, _panel(layer, column, work), vectors * width,
+        work, layer[IN_DELTA] + first * layer[IN_STRIDE] + column, layer[IN_STRIDE],
+        rows, layer[N_OUT],
     )  # fmt: skip
     return column, vectors

@@ -128,15 +128,15 @@ def loss_of_block(head, work, block, step, n, y0, weight):
 
 
 @ordered_kernel
-def loss(head, layer, parameters, work, targets, weights, block, rows):
-    """Σ wᵢ ℓᵢ, with OUT_DELTA ← wᵢ ∂ℓᵢ/∂z.
+def loss(head, layer, parameters, work, targets, weights, block, first, rows):
+    """Σ wᵢ ℓᵢ of `rows` samples from `first` on, with OUT_DELTA ← wᵢ ∂ℓᵢ/∂z.
 
     targets: where in `work` the y lie, transposed as a block is, block after block; weights: where
     the wᵢ lie; `block` as for `output`.
     """
     width, n = lanes(work), layer[N_OUT]
     total = splat(work, 0)
-    for i in range(0, rows, width):
+    for i in range(first, first + rows, width):
         weight = read(work, weights + i)
         _turn(layer, parameters, work, i, block)
         total = total + weight * loss_of_block(

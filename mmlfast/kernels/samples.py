@@ -69,23 +69,30 @@ def gather_inputs(X, kind, starts, indices, rows, work, a0, stride, n):
 
 
 @ordered_kernel
-def gather_targets(Y, weight, rows, stop, work, targets, weights):
-    """T, in blocks of as many samples as a register has lanes, and w of the rows; returns Σ weight.
+def sum_of_weights(weight, rows):
+    """Σ weight of the rows; an empty `weight` means 1 for each."""
+    if len(weight) == 0:
+        return float(len(rows))
+    total = 0.0
+    for i in range(len(rows)):
+        total += weight[rows[i]]
+    return total
 
-    T[i·n + j·lanes + r] is y_j of sample i + r.  Weights beyond are 0, to sample `stop`; an
-    empty `weight` means 1 for each.
+
+@ordered_kernel
+def gather_targets(Y, weight, rows, stop, scale, work, targets, weights):
+    """T, in blocks of as many samples as a register has lanes, and w = scale·weight of the rows.
+
+    T[i·n + j·lanes + r] is y_j of sample i + r.  Weights beyond are 0, to sample `stop`.
     """
     n, width = Y.shape[1], lanes(work)
-    total = 0.0
     for i in range(len(rows)):
         at = targets + i // width * width * n + i % width
         for j in range(n):
             store(work, at + j * width, load(Y, rows[i] * n + j))
-        total += weight[rows[i]] if len(weight) > 0 else 1.0
-    zero, scale = work.dtype.type(0), 1.0 / total if total > 0 else 0.0
+    zero = work.dtype.type(0)
     for i in range(len(rows)):
         w = weight[rows[i]] if len(weight) > 0 else 1.0
         store(work, weights + i, work.dtype.type(w * scale))
     for i in range(len(rows), stop):
         store(work, weights + i, zero)
-    return total

@@ -8,14 +8,15 @@ while.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlfast.runtime.threads import available_cpus, run_everywhere
+from mmlfast.runtime.threads import available_cpus, beside, run_everywhere
 from mmlfast.runtime.validate import aligned
 
 Result = TypeVar("Result")
@@ -52,28 +53,24 @@ class Crew:
 
     def lead(self, body: Callable[[], Result]) -> Result:
         """body(), with helpers awake for the sections in it; the pool is taken up by them."""
+        with self.awake():
+            return body()
+
+    @contextlib.contextmanager
+    def awake(self) -> Iterator[None]:
+        """Helpers are awake for the sections in the block; the pool is taken up by them."""
         from mmlfast.kernels.crew import STOP
-
-        results: list[Result] = []
-
-        def member(index: int) -> None:
-            if index > 0:
-                self._help()
-                return
-            try:
-                results.append(body())
-            finally:
-                self.control[STOP] = 1
 
         self.control[STOP] = 0
         self._awake = True
-        try:
-            run_everywhere(member, self._threads)
-        finally:
-            self._awake = False
-        return results[0]
+        with beside(self._help, self._threads):
+            try:
+                yield
+            finally:
+                self.control[STOP] = 1
+                self._awake = False
 
-    def _help(self) -> None:
+    def _help(self, _: int) -> None:
         from mmlfast.kernels.crew import STOP
 
         while not self.control[STOP]:

@@ -183,9 +183,20 @@ def run_everywhere(work: Callable[[int], None], threads: int) -> None:
     if threads <= 1:
         work(0)
         return
-    futures = _submit(work, threads - 1)
-    try:
+    with beside(work, threads):
         work(0)
+
+
+@contextlib.contextmanager
+def beside(work: Callable[[int], None], threads: int) -> Iterator[None]:
+    """work(1) … work(threads − 1) run on the pool beside the body, which must tell them to end.
+
+    A call that has not begun when the body ends is dropped; its first exception is raised here.
+    """
+    alone = threads <= 1 or getattr(_worker, "busy", False)
+    futures = [] if alone else _submit(work, threads - 1)
+    try:
+        yield
     finally:
         for future in futures:
             future.cancel()
