@@ -9,6 +9,8 @@ import math
 
 import numpy as np
 
+from tests.reference_optimizers import update
+
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 
@@ -43,24 +45,9 @@ def newton_step(g, H):
 
 def optimiser_step(method, rate, t, x, g, m, v):
     """(x, m, v) after step t, for one parameter."""
-    if method == "gd":
-        return x - rate * g, m, v
-    if method == "momentum":
-        m = BETA_1 * m - rate * g
-        return x + m, m, v
-    if method == "nesterov":
-        m = BETA_1 * m - rate * g
-        return x + BETA_1 * m - rate * g, m, v
-    if method == "adagrad":
-        v = v + g * g
-        return x - rate * g / (math.sqrt(v) + EPSILON), m, v
-    if method == "rmsprop":
-        v = BETA_2 * v + (1 - BETA_2) * g * g
-        return x - rate * g / (math.sqrt(v) + EPSILON), m, v
-    m = BETA_1 * m + (1 - BETA_1) * g
-    v = BETA_2 * v + (1 - BETA_2) * g * g
-    corrected = rate * math.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
-    return x - corrected * m / (math.sqrt(v) + EPSILON), m, v
+    if method == "adam":
+        rate *= math.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
+    return update(method, x, g, m, v, (rate, BETA_1, BETA_2, EPSILON, 0.0, 0.0))
 
 
 def newton_path(f, df, x, steps):

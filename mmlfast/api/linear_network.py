@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any, Self
+from typing import Any
 
 from numpy.typing import NDArray
 from sklearn.utils.extmath import safe_sparse_dot
@@ -11,12 +10,12 @@ from sklearn.utils.extmath import safe_sparse_dot
 from mmlfast.api.introspection import Introspection
 from mmlfast.api.network import Network
 from mmlfast.api.network_estimator import NetworkEstimator
-from mmlfast.api.network_file import load_network, save_network
+from mmlfast.api.network_file import StoredNetwork
 from mmlfast.api.network_inputs import blocks_of, concatenated
 from mmlfast.api.network_settings import OPTIMIZERS
 
 
-class LinearNetwork(Introspection, NetworkEstimator):
+class LinearNetwork(Introspection, StoredNetwork, NetworkEstimator):
     """A network of one layer whose penalty is a term of the mean loss."""
 
     _solvers = OPTIMIZERS
@@ -44,38 +43,3 @@ class LinearNetwork(Introspection, NetworkEstimator):
         scores: NDArray[Any] = safe_sparse_dot(X.astype(W.dtype, copy=False), W, dense_output=True)
         scores += b
         return scores
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to a .npz file: whole or not at all, and without pickle.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The optimiser's state is written too, so that `partial_fit` goes on; `random_state` and
-            the callbacks are not.
-
-        Raises
-        ------
-        ValueError
-            A parameter that cannot be written: `learning_rate` is a function.
-        """
-        save_network(self, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote.
-
-        Parameters
-        ----------
-        path : str or path-like
-
-        Returns
-        -------
-        GDClassifier or GDRegressor
-
-        Raises
-        ------
-        ValueError
-            The file is damaged, something else, or of a newer version.
-        """
-        return load_network(cls, path)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any, Self
+from typing import Any
 
 from mmlfast.api.initial_weights import draw_weights
 from mmlfast.api.introspection import Introspection
 from mmlfast.api.network import Network
 from mmlfast.api.network_estimator import NetworkEstimator
-from mmlfast.api.network_file import load_network, save_network
+from mmlfast.api.network_file import StoredNetwork
 from mmlfast.api.network_settings import activations_of, dropouts_of, hidden_sizes
 from mmlfast.api.sklearn_mlp import to_sklearn
 
 
-class MultilayerPerceptron(Introspection, NetworkEstimator):
+class MultilayerPerceptron(Introspection, StoredNetwork, NetworkEstimator):
     """Hidden layers of given sizes and activations, started at random."""
 
     def _hidden(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -46,38 +45,3 @@ class MultilayerPerceptron(Introspection, NetworkEstimator):
             The hidden layers differ in activation, or have one that scikit-learn lacks.
         """
         return to_sklearn(self)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to a .npz file: whole or not at all, and without pickle.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The optimiser's state is written too, so that `partial_fit` goes on; `random_state` and
-            the callbacks are not.
-
-        Raises
-        ------
-        ValueError
-            A parameter that cannot be written: `learning_rate` is a function.
-        """
-        save_network(self, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote.
-
-        Parameters
-        ----------
-        path : str or path-like
-
-        Returns
-        -------
-        MLPClassifier or MLPRegressor
-
-        Raises
-        ------
-        ValueError
-            The file is damaged, something else, or of a newer version.
-        """
-        return load_network(cls, path)

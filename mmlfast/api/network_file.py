@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,45 @@ Model = TypeVar("Model")
 KEPT_OF_RECORD = ("n_samples_seen", "no_improvement", "best_loss", "best_score")
 KEPT_OF_RATES = ("schedule", "initial", "power_t", "max_iter", "rate", "epoch")
 KEPT_OF_TRAINER = ("batch_size", "t", "seed")
+
+
+class StoredNetwork:
+    """Mixin for estimators that hold a network."""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to a .npz file: whole or not at all, and without pickle.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The optimiser's state is written too, so that `partial_fit` goes on; `random_state` and
+            the callbacks are not.
+
+        Raises
+        ------
+        ValueError
+            A parameter that cannot be written: `learning_rate` is a function.
+        """
+        save_network(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        The estimator, fitted
+
+        Raises
+        ------
+        ValueError
+            The file is damaged, something else, or of a newer version.
+        """
+        return load_network(cls, path)
 
 
 def save_network(model: Any, path: str | os.PathLike[str]) -> None:

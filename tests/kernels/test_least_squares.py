@@ -5,35 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmlfast.api.batches import base, lanes_of
 from mmlfast.kernels import least_squares as kernel
-from mmlfast.runtime.validate import aligned
 from tests import reference_regression as reference
+from tests.kernels.regression_groups import LANES, fit_stack
 
 SOLVERS = [kernel.QR, kernel.CHOLESKY, kernel.GD]
-LANES = lanes_of(np.dtype(np.float64))
 
 
 def fit(X, y, w=None, *, ones=1, alpha=0.0, solver=kernel.QR, tol=1e-13, max_iter=20_000):
     """Coefficients (B, p), errors (B, p) and the rest of the report of a stack."""
-    count, n, d = X.shape
-    p, groups = d + ones, -(-count // LANES)
-    places, size = kernel.layout(n, d, ones, alpha > 0, solver != kernel.QR)
-    workspace = aligned((size + 2) * LANES, np.float64)
-    workspace[:] = np.nan
-    report = np.full((2 * p + kernel.REPORT + 2, groups * LANES), np.nan)
-    data = (
-        base(X), base(y), base(y if w is None else w),
-        n * d, n, -1 if w is None else n,
-    )  # fmt: skip
-    kernel.fit_groups(
-        data, (n, d, ones, count), (solver, alpha, tol, max_iter), places, (0, groups, 0),
-        workspace, report,
-    )  # fmt: skip
-    assert np.isnan(workspace[size * LANES :]).all()
-    assert np.isnan(report[-2:]).all()
-    report = report[:, :count]
-    return report[:p].T, report[p : 2 * p].T, report[2 * p : -2]
+    _, n, d = X.shape
+    layout = kernel.layout(n, d, ones, alpha > 0, solver != kernel.QR)
+    return fit_stack(kernel, layout, X, y, w, ones, (solver, alpha, tol, max_iter))
 
 
 def orthogonal_problems(count, d, seed=0):

@@ -5,35 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmlfast.api.batches import base, lanes_of
 from mmlfast.kernels import logistic as kernel
-from mmlfast.runtime.validate import aligned
 from tests import reference_regression as reference
-
-LANES = lanes_of(np.dtype(np.float64))
+from tests.kernels.regression_groups import LANES, fit_stack
 
 
 def fit(X, y, w=None, *, ones=1, alpha=0.0, solver=kernel.NEWTON, tol=1e-9, max_iter=None):
     """Coefficients (B, p) with the intercept last, errors (B, p) and the rest of the report."""
-    count, n, d = X.shape
-    p, groups = d + ones, -(-count // LANES)
-    places, size = kernel.layout(n, d, ones)
-    workspace = aligned((size + 2) * LANES, np.float64)
-    workspace[:] = np.nan
-    report = np.full((2 * p + kernel.REPORT + 2, groups * LANES), np.nan)
-    data = (
-        base(X), base(y), base(y if w is None else w),
-        n * d, n, -1 if w is None else n,
-    )  # fmt: skip
+    _, n, d = X.shape
     max_iter = max_iter or (100 if solver == kernel.NEWTON else 20_000)
-    kernel.fit_groups(
-        data, (n, d, ones, count), (solver, alpha, tol, max_iter), places, (0, groups, 0),
-        workspace, report,
-    )  # fmt: skip
-    assert np.isnan(workspace[size * LANES :]).all()
-    assert np.isnan(report[-2:]).all()
-    report = report[:, :count]
-    return report[:p].T, report[p : 2 * p].T, report[2 * p : -2]
+    options = solver, alpha, tol, max_iter
+    return fit_stack(kernel, kernel.layout(n, d, ones), X, y, w, ones, options)
 
 
 def problems(count, n, d, seed=0, shift=1.0):
