@@ -131,9 +131,9 @@ def fit_curve(
             f"p0 must have from 1 to len(ydata) = {y.size} parameters; got {p.size}: the data "
             "could not determine them."
         )
-    problem = _Curve(f, x, y, sigma, jac, p)
     # Trial steps may overflow: they are rejected, or tell of themselves by the status.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        problem = _Curve(f, x, y, sigma, jac, p)
         seen = problem.weighted(y)
         size = float(np.linalg.norm(seen))
         if seen.any() and size**2 < np.finfo(float).tiny:

@@ -153,7 +153,9 @@ def minimize(
     starts, single = _starts(x0)
     how = _how(method, step_rule, learning_rate, (beta_1, beta_2, epsilon), max_step, max_iter, tol)
     problem = _problem(fun, jac, hess, step_rule, args, method)
-    _check_functions(problem, starts[0])
+    # As on the way: overflow shows in the status.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        _check_functions(problem, starts[0])
     state = State(starts, history)
     rule = _rule_of_jac(problem, jac, starts[0])
     compiled = problem.is_compiled() and rule is not complex_jacobian

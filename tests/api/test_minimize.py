@@ -400,3 +400,9 @@ def test_bad_options_name_themselves(options, error, match):
 def test_bad_starts(x0, error, match):
     with pytest.raises(error, match=match):
         minimize(bowl, x0)
+
+
+def test_overflow_at_the_start_is_told_once():
+    with pytest.warns(ConvergenceWarning, match="diverged") as told:
+        minimize(lambda x: x @ x, [1e200, 1.0])
+    assert len(told) == 1
