@@ -82,6 +82,8 @@ def _set_hessian(fun, jac, hess, slope, x, y, args, counts, H):
         counts[3] += 1
         copy_to(x, y)
         given = hess(y, *args)
+        if given.shape != H.shape:
+            raise ValueError("A Hessian must always have as many rows and columns as x entries.")
         for i in range(x.size):
             for j in range(x.size):
                 H[i, j] = given[i, j]

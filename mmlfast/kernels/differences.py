@@ -30,7 +30,10 @@ def _parts_of(result):
 
 @ordered_kernel
 def copy_to(given, g):
-    """g ← given, which may be an array, a tuple or a list."""
+    """g ← given, which may be an array, a tuple or a list; ValueError for another length."""
+    # A function that passed at the start may give another one elsewhere: beyond lies any number.
+    if len(given) != g.size:
+        raise ValueError("A gradient or a step must always be as long as x.")
     for j in range(g.size):
         g[j] = given[j]
 

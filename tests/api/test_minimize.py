@@ -406,3 +406,19 @@ def test_overflow_at_the_start_is_told_once():
     with pytest.warns(ConvergenceWarning, match="diverged") as told:
         minimize(lambda x: x @ x, [1e200, 1.0])
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("given", ["jac", "hess", "step_rule"])
+def test_a_compiled_function_that_gives_another_shape_later(given):
+    square = numba.njit(lambda x: x @ x)
+    functions = {
+        "jac": numba.njit(lambda x: 2 * x if x[0] > 0.5 else 2 * x[:1]),
+        "hess": numba.njit(lambda x: np.diag(2 * np.ones(2 if x[0] > 0.5 else 1))),
+        "step_rule": numba.njit(lambda f, J, H: -0.1 * J if f > 0.5 else -0.1 * J[:1]),
+    }
+    options = {"method": "hybrid", "learning_rate": 0.1, "max_step": 0.1}
+    with pytest.raises(ValueError, match="must always"):
+        minimize(
+            square, [1.0, 0.5], **{given: functions[given]},
+            **(options if given == "hess" else {"learning_rate": 0.1}),
+        )  # fmt: skip
