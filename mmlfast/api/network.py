@@ -221,7 +221,7 @@ class Network:
 
         def compute(network: Data, room: Workspace, batch: NDArray[np.int64]) -> None:
             batch[backprop.KEEP_Z] = 1
-            backprop.run(NOBODY, self.passes.forward, *network, *data, batch, RATES, SUMS)
+            backprop.run(NOBODY, self.passes.forward, network, data, batch, RATES, SUMS)
 
         def merge(_: object, lo: int, hi: int, room: Workspace, network: Data) -> None:
             for k, layer in enumerate(room.layers):
@@ -248,7 +248,7 @@ class Network:
         found = np.empty((X.shape[0], self.sizes[-1]), self.dtype)
 
         def compute(network: Data, room: Workspace, batch: NDArray[np.int64]) -> None:
-            backprop.run(NOBODY, self.passes.forward, *network, *data, batch, RATES, SUMS)
+            backprop.run(NOBODY, self.passes.forward, network, data, batch, RATES, SUMS)
             lo, count = batch[backprop.FIRST], batch[backprop.COUNT]
             self._output(network, room, count)
             place, last = int(room.layers[-1, of.OUTPUT]), self.n_layers - 1
@@ -266,7 +266,7 @@ class Network:
         total = [0.0, 0.0]
 
         def compute(network: Data, room: Workspace, batch: NDArray[np.int64]) -> object:
-            backprop.run(NOBODY, self.passes.forward, *network, *data, batch, RATES, SUMS)
+            backprop.run(NOBODY, self.passes.forward, network, data, batch, RATES, SUMS)
             weights = self._take_targets(network, data, batch)
             return self._find_loss(network, batch), weights
 
@@ -289,10 +289,10 @@ class Network:
         kind = self.dtype.type
 
         def compute(network: Data, room: Workspace, batch: NDArray[np.int64]) -> object:
-            backprop.run(NOBODY, self.passes.forward, *network, *data, batch, RATES, SUMS)
+            backprop.run(NOBODY, self.passes.forward, network, data, batch, RATES, SUMS)
             weights = self._take_targets(network, data, batch)
             value = self._find_loss(network, batch)
-            backprop.run(NOBODY, self.passes.back, *network, *data, batch, RATES, SUMS)
+            backprop.run(NOBODY, self.passes.back, network, data, batch, RATES, SUMS)
             return value, weights
 
         def merge(result: Any, lo: int, hi: int, room: Workspace, network: Data) -> None:
@@ -320,14 +320,14 @@ class Network:
         inputs = np.empty(X.shape, self.dtype)
 
         def compute(network: Data, room: Workspace, batch: NDArray[np.int64]) -> None:
-            backprop.run(NOBODY, self.passes.forward, *network, *data, batch, RATES, SUMS)
+            backprop.run(NOBODY, self.passes.forward, network, data, batch, RATES, SUMS)
             lo, count = int(batch[backprop.FIRST]), int(batch[backprop.COUNT])
             last = self.n_layers - 1
             place = int(room.layers[last, of.OUT_DELTA])
             slopes = room.rows_at(place, self.sizes[-1], last, room.height)
             slopes[:count] = E[lo : lo + count]
             slopes[count:] = 0
-            backprop.run(NOBODY, self.passes.back, *network, *data, batch, RATES, SUMS)
+            backprop.run(NOBODY, self.passes.back, network, data, batch, RATES, SUMS)
 
         def merge(_: object, lo: int, hi: int, room: Workspace, network: Data) -> None:
             place = int(room.layers[0, of.IN_DELTA])

@@ -280,7 +280,7 @@ class Trainer:
 
     def _arguments(self) -> tuple[Any, ...]:
         assert self._data is not None, "prepare comes first"
-        return (*self._arrays, *self._data, self.batch, self.rates, self._sums)
+        return (self._arrays, self._data, self.batch, self.rates, self._sums)
 
     def _train(
         self, order: NDArray[np.int64], schedule: tuple[Any, ...], history: NDArray[np.float64]

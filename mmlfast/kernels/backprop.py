@@ -7,7 +7,7 @@ epochs of one batch.  The work is cut into sections, the sections into parts tha
 alone: one thread does all of them in turn, or a crew (`crew`) shares each section out, with the
 same bits.
 
-A network is (layers, parameters, gradient, first, second, work, places):
+A network is a tuple (layers, parameters, gradient, first, second, work, places):
 
     layers      table of int64, a row for each layer: `layers`
     parameters  W and b of all layers, padded, flat; gradient and the optimiser's state lie alike
@@ -15,9 +15,8 @@ A network is (layers, parameters, gradient, first, second, work, places):
     places      head, targets, weights and a block of outputs in work, seed of the dropout, and
                 whether the layers lie as narrow ones do, samples in a part of a small network
 
-A pass is a list of sections, made where the layers are laid out.  Data is (X, kind, starts,
-indices, Y, weight, order): `samples`.  Arrays are handed on one by one: taken out of tuples they
-are counted anew in every function, 0.25 µs a section, half of what a small one takes.
+A pass is a list of sections, made where the layers are laid out.  Data is a tuple (X, kind,
+starts, indices, Y, weight, order): `samples`.
 """
 
 from __future__ import annotations
@@ -71,11 +70,10 @@ def _key(seed, step, layer):
 
 
 @spliced_kernel
-def _part(
-    section, p, layers, parameters, gradient, first, second, work, places,
-    X, kind, starts, indices, Y, weight, order, batch, rates, sums,
-):  # fmt: skip
+def _part(section, p, network, data, batch, rates, sums):
     """Do part p of a section."""
+    layers, parameters, gradient, first, second, work, places = network
+    X, kind, starts, indices, Y, weight, order = data
     phase, l = section // 4096 * 4096, section % 4096
     layer, rows = layers[l], _rows_of(batch)
     if phase == GATHER:
@@ -225,10 +223,7 @@ def _update_part(p, layers, parameters, gradient, first, second, rates, sums):
 
 
 @uncounted_kernel
-def run(
-    control, sections, layers, parameters, gradient, first, second, work, places,
-    X, kind, starts, indices, Y, weight, order, batch, rates, sums,
-):  # fmt: skip
+def run(control, sections, network, data, batch, rates, sums):
     """All parts of each of `sections`, rows (section, parts) of an array, one after another.
 
     By this thread alone or, where `control` is not empty, by the crew.
@@ -238,17 +233,14 @@ def run(
         if section == GATHER:
             n_parts = blocks(batch[COUNT], GATHERED)
         elif section == SMALL_PASS:
-            n_parts = blocks(batch[COUNT], places[SAMPLES])
+            n_parts = blocks(batch[COUNT], network[6][SAMPLES])
         shared = len(control) > 0 and n_parts > 1 and ticks() >= control[ALONE]
         if shared:
             open_section(control, section, n_parts)
         began, mine = ticks(), 0
         p = take(control) if shared else 0
         while 0 <= p < n_parts:
-            _part(
-                section, p, layers, parameters, gradient, first, second, work, places,
-                X, kind, starts, indices, Y, weight, order, batch, rates, sums,
-            )  # fmt: skip
+            _part(section, p, network, data, batch, rates, sums)
             mine += 1
             if shared:
                 finish(control)
@@ -258,18 +250,12 @@ def run(
 
 
 @uncounted_kernel
-def help_crew(
-    control, patience, layers, parameters, gradient, first, second, work, places,
-    X, kind, starts, indices, Y, weight, order, batch, rates, sums,
-):  # fmt: skip
+def help_crew(control, patience, network, data, batch, rates, sums):
     """Parts of sections that the leader opens, until none has opened within `patience` looks."""
     while opened(control, patience):
         p = take(control)
         while p >= 0:
-            _part(
-                control[SECTION], p, layers, parameters, gradient, first, second, work, places,
-                X, kind, starts, indices, Y, weight, order, batch, rates, sums,
-            )  # fmt: skip
+            _part(control[SECTION], p, network, data, batch, rates, sums)
             finish(control)
             p = take(control)
 
@@ -328,8 +314,8 @@ def train(control, program, network, data, batch, rates, sums, schedule, history
     before a batch whose loss is not finite and after a step whose gradient was not.
     """
     n_epochs, batch_size, penalty, of_mean, decay, rate, best, idle, tol, patience = schedule
-    layers, parameters, gradient, first, second, work, places = network
-    X, kind, starts, indices, Y, weight, order = data
+    layers, parameters, _, _, _, work, places = network
+    _, _, _, _, Y, weight, order = data
     onward, again, backward = program
     n = len(order)
     log_1, log_2 = np.log(rates[2]), np.log(rates[3])
@@ -353,11 +339,8 @@ def train(control, program, network, data, batch, rates, sums, schedule, history
                 rates[SCALE] = 1.0 / counted
                 if places[SAMPLES] == 0:
                     take_targets(places, work, Y, weight, order, batch, rates[SCALE])
-            run(
-                control, again if in_place else onward,
-                layers, parameters, gradient, first, second, work, places,
-                X, kind, starts, indices, Y, weight, order, batch, rates, sums,
-            )  # fmt: skip
+            sections = again if in_place else onward
+            run(control, sections, network, data, batch, rates, sums)
             value = find_loss(layers, parameters, work, places, batch, sums)
             share = penalty if of_mean else penalty / counted
             value += 0.5 * share * size
@@ -367,10 +350,7 @@ def train(control, program, network, data, batch, rates, sums, schedule, history
             if rates[0] == ADAM:
                 t = batch[STEP]
                 rates[1] *= np.sqrt(-np.expm1(t * log_2)) / -np.expm1(t * log_1)
-            run(
-                control, backward, layers, parameters, gradient, first, second, work, places,
-                X, kind, starts, indices, Y, weight, order, batch, rates, sums,
-            )  # fmt: skip
+            run(control, backward, network, data, batch, rates, sums)
             square = size = 0.0
             for p in range(n_updates):
                 square += sums[p, 0]

@@ -20,6 +20,11 @@ def take_all(control, owner, me):
         part = kernels.take(control)
 
 
+@kernel
+def now():
+    return kernels.ticks()
+
+
 def test_nothing_is_open_at_first():
     control = np.zeros(kernels.CONTROL, np.int64)
     assert kernels.take(control) < 0
@@ -43,6 +48,21 @@ def test_a_stopped_crew_waits_no_longer():
     control = np.zeros(kernels.CONTROL, np.int64)
     control[kernels.STOP] = 1
     assert not kernels.opened(control, 1 << 60)
+
+
+def test_a_leader_that_waits_too_long_is_left_alone():
+    control = np.zeros(kernels.CONTROL, np.int64)
+    kernels.open_section(control, 0, 2)
+    assert [kernels.take(control), kernels.take(control)] == [1, 0]
+    kernels.finish(control)
+    waiting = threading.Thread(target=kernels.wait_for_all, args=(control, 2, 1, 0))
+    waiting.start()
+    while control[kernels.ALONE] == 0 and now() > 0:
+        assert waiting.is_alive()
+    # Without a clock nobody is told to rest, and this would look for ever.
+    assert now() == 0 or not kernels.opened(control, 1 << 60)
+    kernels.finish(control)
+    waiting.join()
 
 
 def test_threads_share_the_parts_out():
