@@ -20,6 +20,7 @@ from mmlfast.kernels.differences import (
     copy_to,
     move,
     parts,
+    take,
 )
 from mmlfast.kernels.optimizers import ADAGRAD, ADAM, GD, update
 
@@ -35,11 +36,11 @@ def _set_gradient(fun, jac, slope, x, y, args, counts, g):
     """g ← ∇f(x): `slope` if f gave one, else jac(x), else by differences."""
     if slope is not None:
         counts[2] += 1
-        copy_to(slope, g)
+        take(slope, g)
     elif jac is not None:
         counts[2] += 1
         copy_to(x, y)
-        copy_to(jac(y, *args), g)
+        take(jac(y, *args), g)
     else:
         counts[1] += 2 * x.size
         central_gradient(fun, x, y, args, g)
@@ -168,7 +169,7 @@ def _second_order(how, step_rule, value, g, H, step, x):
         if not newton_step(how, g, H, step):
             return False
     else:
-        copy_to(step_rule(value, g, H), step)
+        take(step_rule(value, g, H), step)
     for j in range(g.size):
         x[j] += step[j]
     return True

@@ -30,12 +30,18 @@ def _parts_of(result):
 
 @ordered_kernel
 def copy_to(given, g):
-    """g ← given, which may be an array, a tuple or a list; ValueError for another length."""
-    # A function that passed at the start may give another one elsewhere: beyond lies any number.
-    if len(given) != g.size:
-        raise ValueError("A gradient or a step must always be as long as x.")
+    """g ← given, which may be an array, a tuple or a list."""
     for j in range(g.size):
         g[j] = given[j]
+
+
+@ordered_kernel
+def take(given, g):
+    """g ← given by a function of the user's; ValueError for another length."""
+    # What passed at the start may be shorter elsewhere: beyond lies any number.
+    if len(given) != g.size:
+        raise ValueError("A gradient or a step must always be as long as x.")
+    copy_to(given, g)
 
 
 @ordered_kernel
