@@ -40,7 +40,7 @@ from mmlfast.kernels.backprop import (
 from mmlfast.runtime.validate import aligned
 
 # Wider layers keep an odd number of vectors between rows: with 4 KiB between them the rows of a
-# panel share one set of the cache, 1024-wide layers then ran at a third of the speed.
+# panel share one set of the cache, a step of 784-1024-1024-10 took 49.4 ms instead of 47.2.
 FEW_VECTORS = 3
 
 # Tiles of ∂W in a part: few where there would be no second part, many where Δ is to be used often.

@@ -43,7 +43,10 @@ NOT_KEPT = -1
 
 @inlined_kernel
 def logistic(z):
-    """1/(1 + e⁻ᶻ) within 3 ulp, and never below 2^−1022 or 2^−126: half the work of 2 ulp and 0."""
+    """1/(1 + e⁻ᶻ) within 3 ulp, and never 0: what is left of it below e^−708 or e^−87 is not told.
+
+    104 vectors of float64 take 0.6 µs, with `sigmoid`, which is within 2 ulp everywhere, 0.9.
+    """
     return 1.0 / (1.0 + exp_of_normal(0.0 - z))
 
 
@@ -97,8 +100,8 @@ def slope(code, z, a):
 def _values(code, parameters, bias, work, place, stride, first, rows):
     """z ← f(z + b) of a column of vectors.
 
-    Inlined where the code is a constant: the constants of f then stay in registers, 9.7 ns a vector
-    of logistic float64 where one loop for all codes took 13.6.
+    Inlined where the code is a constant: the constants of f then stay in registers.  A layer of 104
+    vectors of logistic float64 took 1.37 µs so, and 1.62 in one loop for all codes.
     """
     b = read(parameters, bias)
     for i in range(first, first + rows):

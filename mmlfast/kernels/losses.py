@@ -11,7 +11,7 @@ formed from z, not from a: no logarithm of a number that was rounded to 0 or 1.
 
 As many samples as a register has lanes are transposed and worked on together, unit by unit: row by
 row the sums across lanes and the chain of maximum, exponential, sum and logarithm took 100 ns a
-sample of ten classes, this takes 10.  Blocks of samples may reach beyond the batch, where weights
+sample of ten classes, this takes 20.  Blocks of samples may reach beyond the batch, where weights
 are 0.
 """
 

@@ -97,6 +97,21 @@ def test_losses_of_every_head(head, units, dtype):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+def test_logistic_units_are_within_three_ulp(dtype):
+    network = Network((1, 1), [], "logistic", dtype)
+    network.coefs[0][:] = 1
+    end = 87 if dtype == "float32" else 700
+    x = np.r_[np.linspace(-end, end, 100_001), np.random.default_rng(0).standard_normal(10_000)]
+    x = x.astype(dtype)
+    exact = 1 / (1 + np.exp(-x.astype(np.longdouble)))
+    error = np.abs(network.predict(x[:, None])[:, 0] - exact) / np.spacing(exact.astype(dtype))
+    assert error.max() <= 3
+    ends = network.predict(np.array([[-np.inf], [-1e30], [1e30], [np.inf], [np.nan]], dtype))
+    assert (ends[:2] < 1e-37).all()
+    np.testing.assert_array_equal(ends[2:, 0], [1, 1, np.nan])
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("head", ["identity", "softmax"])
 def test_slopes_of_outputs_by_the_inputs(head, dtype):
     """Of outputs a million times larger than what is asked for: nothing is lost beside them."""
