@@ -221,6 +221,7 @@ class Trainer:
     def epoch(self, order: NDArray[np.int64], learning_rate: float) -> EpochReport:
         """One pass over the rows order[0], order[1], … in mini-batches, the last one shorter.
 
+        At most as many as there are; some may be left out, and some come twice.
         Nothing is updated from the failed batch on, if there is one.
         """
         history = np.zeros((1, 2))
@@ -286,14 +287,14 @@ class Trainer:
         self, order: NDArray[np.int64], schedule: tuple[Any, ...], history: NDArray[np.float64]
     ) -> tuple[int, int, float, int]:
         assert self._data is not None, "prepare comes first"
-        if len(order) != len(self._data[-1]):
-            self._data = (*self._data[:-1], np.empty(len(order), np.int64))
-        # Helpers that are awake read the order from where it was when they woke.
-        np.copyto(self._data[-1], order)
+        # Helpers that are awake read the order from where it was when they woke: it never moves,
+        # and a shorter one takes the front of its place.
+        self._data[-1][: len(order)] = order
         state = (self.batch, self.rates, self._sums)
         with self.awake():
             control = NOBODY if self._crew is None else self._crew.control
             result: tuple[int, int, float, int] = backprop.train(
-                control, self._program, self._arrays, self._data, *state, schedule, history
+                control, self._program, self._arrays, self._data, *state,
+                (len(order), *schedule), history,
             )
         return result

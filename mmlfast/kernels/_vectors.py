@@ -324,37 +324,25 @@ def sqrt(typing_context, vector):
     return vector(vector), generate
 
 
-def _over_lanes(combine):
-    """A number made of all lanes by halves, always in the same order."""
+@literal_intrinsic
+def sum_lanes(typing_context, vector):
+    """The sum of the lanes, added in halves: always in the same order."""
 
-    @literal_intrinsic
-    def function(typing_context, vector):
-        def generate(context, builder, signature, arguments):
-            (rest,) = arguments
-            count = rest.type.count
-            while count > 1:
-                count //= 2
-                halves = [
-                    builder.shuffle_vector(
-                        rest, rest, ir.Constant(ir.VectorType(ir.IntType(32), count), picked)
-                    )
-                    for picked in (list(range(count)), list(range(count, 2 * count)))
-                ]
-                rest = combine(builder, *halves)
-            return builder.extract_element(rest, _lane(0))
+    def generate(context, builder, signature, arguments):
+        (rest,) = arguments
+        count = rest.type.count
+        while count > 1:
+            count //= 2
+            halves = [
+                builder.shuffle_vector(
+                    rest, rest, ir.Constant(ir.VectorType(ir.IntType(32), count), picked)
+                )
+                for picked in (list(range(count)), list(range(count, 2 * count)))
+            ]
+            rest = builder.fadd(*halves)
+        return builder.extract_element(rest, _lane(0))
 
-        return vector.dtype(vector), generate
-
-    return function
-
-
-sum_lanes = _over_lanes(lambda builder, a, b: builder.fadd(a, b))
-
-
-@_over_lanes
-def max_lanes(builder, a, b):
-    """The largest lane; which one a NaN beside it leaves is not said."""
-    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+    return vector.dtype(vector), generate
 
 
 @literal_intrinsic

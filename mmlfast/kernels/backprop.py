@@ -195,7 +195,7 @@ def _update_part(p, layers, parameters, gradient, first, second, rates, sums):
     rule, rate, beta_1, beta_2, epsilon, penalty, decay, biases, _ = rates
     kind = parameters.dtype.type
     lo, hi = p * UPDATED, min((p + 1) * UPDATED, len(parameters))
-    if penalty == 0.0 and decay == 0.0:
+    if penalty == 0.0 and decay == 0.0 and biases > 0.0:
         settings = (kind(rate), kind(beta_1), kind(beta_2), kind(epsilon), kind(0), kind(0))
         square, _ = update(int(rule), parameters, gradient, first, second, (lo, hi), settings)
         sums[p, 0], sums[p, 1] = square, 0.0
@@ -300,12 +300,12 @@ def weight_squares(layers, parameters):
 
 @uncounted_kernel
 def train(control, program, network, data, batch, rates, sums, schedule, history):
-    """Up to n_epochs passes over the rows order[0], order[1], … in mini-batches.
+    """Up to n_epochs passes over the rows order[0] … order[n − 1] in mini-batches.
 
     program = sections (from GATHER to the last layer forward, the same for a batch that is in place
     already, from the last layer back to UPDATE).
-    schedule = (n_epochs, batch_size, λ, whether λ/2 Σ W² is a term of the mean loss instead of the
-    summed, δ, learning rate, best loss, epochs without improvement, tol, patience);
+    schedule = (n, n_epochs, batch_size, λ, whether λ/2 Σ W² is a term of the mean loss instead of
+    the summed, δ, learning rate, best loss, epochs without improvement, tol, patience);
     rates = [rule, η, β₁, β₂, ε, λ, ηδ, 1 to step on biases too, 1/Σw], of which η, λ, ηδ and 1/Σw
     are overwritten at each step, as are all arrays of the network, and batch, whose STEP goes on.
     history[e] ← (loss, root mean square of ‖gradient‖ over the batches).
@@ -313,11 +313,10 @@ def train(control, program, network, data, batch, rates, sums, schedule, history
     Returns (epochs done, failed batch or −1, best loss, epochs without improvement).  Training ends
     before a batch whose loss is not finite and after a step whose gradient was not.
     """
-    n_epochs, batch_size, penalty, of_mean, decay, rate, best, idle, tol, patience = schedule
+    n, n_epochs, batch_size, penalty, of_mean, decay, rate, best, idle, tol, patience = schedule
     layers, parameters, _, _, _, work, places = network
     _, _, _, _, Y, weight, order = data
     onward, again, backward = program
-    n = len(order)
     log_1, log_2 = np.log(rates[2]), np.log(rates[3])
     n_updates = blocks(len(parameters), UPDATED)
     size, counted = weight_squares(layers, parameters), 0.0

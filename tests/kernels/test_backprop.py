@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -225,6 +226,41 @@ def test_any_number_of_threads_gives_the_same_bits(dtype, monkeypatch):
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("sizes", [(20, 40, 3), (90, 400, 150, 4)])
+def test_helpers_that_stay_awake_see_each_new_order(sizes, monkeypatch):
+    """Rows set aside leave an order shorter than the data; the helpers wake before the first."""
+    monkeypatch.setattr(trainers, "PARALLEL_WORK", 0)
+    results = []
+    for n_jobs in (1, 2, 3):
+        random = np.random.default_rng(15)
+        network, _ = pair(sizes, ["relu"] * (len(sizes) - 2), "softmax", "float32", random)
+        X = random.standard_normal((400, sizes[0])).astype("float32")
+        trainer = Trainer(network, batch_size=200, n_jobs=n_jobs)
+        trainer.prepare(X, targets("softmax", 400, sizes[-1], random))
+        rows = random.permutation(400)[:350]
+        with trainer.awake():
+            time.sleep(0.02)  # time to wake, and to read what lies there
+            reports = [trainer.epoch(random.permutation(rows), 0.01) for _ in range(20)]
+        results.append((network.copy_parameters(), reports))
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+@pytest.mark.parametrize("sizes", [(3, 2, 1), (20, 40, 1), (300, 300, 1)])
+def test_biases_that_are_not_trained_stay(sizes, alpha):
+    random = np.random.default_rng(16)
+    network, _ = pair(sizes, ["tanh"], "identity", "float64", random)
+    weights, biases = (np.concatenate([part.ravel() for part in parts])
+                       for parts in (network.coefs, network.intercepts))  # fmt: skip
+    trainer = Trainer(network, "gd", batch_size=10, alpha=alpha, intercepts=False)
+    trainer.prepare(random.standard_normal((30, sizes[0])), random.standard_normal((30, 1)))
+    trainer.epoch(np.arange(30), 0.1)
+    np.testing.assert_array_equal(np.concatenate(network.intercepts), biases)
+    assert (np.concatenate([W.ravel() for W in network.coefs]) != weights).any()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
