@@ -40,6 +40,9 @@ class Case:
     excess : mapping of rival to the most seconds mmlfast may take more
     memory_limit : float, optional
         The most bytes of anonymous memory a call may add to the process.
+    counts : callable, result -> mapping of name to number, optional
+        What mmlfast says it counted on the way: {"passes": 2.0, "iterations": 21.0}.  Of results
+        of `ours` alone; the same inputs give the same numbers, however long they took.
     quick : bool
         Whether `--quick` and a plain asv run include it.
     threads : int, optional
@@ -59,6 +62,7 @@ class Case:
     bar: Mapping[str, float] = field(default_factory=dict)
     excess: Mapping[str, float] = field(default_factory=dict)
     memory_limit: float | None = None
+    counts: Callable[[Any], Mapping[str, float]] | None = None
     quick: bool = False
     threads: int | None = None
 

@@ -109,9 +109,19 @@ def truth(scale: int, seeds: int) -> np.ndarray:
     return np.load(path)
 
 
-def scores_error(x: np.ndarray, graph: Edges) -> float:
-    """‖x − x*‖₁ after Σx = 1; of several restarts the largest, the first four being looked at."""
-    x = np.asarray(x, np.float64)
+def sweeps(found: Any) -> dict[str, float]:
+    """Sweeps over all edges; of several restarts the sum, and the most that one took."""
+    n_iter = np.atleast_1d(found.n_iter)
+    total = {"sweeps": float(n_iter.sum())}
+    return total if len(n_iter) == 1 else total | {"most_sweeps": float(n_iter.max())}
+
+
+def scores_error(found: Any, graph: Edges) -> float:
+    """‖x − x*‖₁ after Σx = 1; of several restarts the largest, the first four being looked at.
+
+    `found` is an array, or mmlfast's result with `scores` in it.
+    """
+    x = np.asarray(getattr(found, "scores", found), np.float64)
     if not np.isfinite(x).all():
         return np.inf
     scale = graph.n_nodes.bit_length() - 1
@@ -121,11 +131,11 @@ def scores_error(x: np.ndarray, graph: Edges) -> float:
     return float(np.abs(x - exact).sum(axis=-1).max())
 
 
-def prepared(build: Callable[[Edges], Any], rank: Callable[[Any, Edges], np.ndarray]) -> Call:
+def prepared(build: Callable[[Edges], Any], rank: Callable[[Any, Edges], Any]) -> Call:
     """Rank with a graph object that is built in the first call, which is never timed."""
     kept: dict[int, tuple[Edges, Any]] = {}
 
-    def call(graph: Edges) -> np.ndarray:
+    def call(graph: Edges) -> Any:
         if id(graph) not in kept:
             kept.clear()
             kept[id(graph)] = (graph, build(graph))
@@ -134,12 +144,12 @@ def prepared(build: Callable[[Edges], Any], rank: Callable[[Any, Edges], np.ndar
     return call
 
 
-def whole(build: Callable[[Edges], Any], rank: Callable[[Any, Edges], np.ndarray]) -> Call:
+def whole(build: Callable[[Edges], Any], rank: Callable[[Any, Edges], Any]) -> Call:
     """Build and rank, both within the clock."""
     return lambda graph: rank(build(graph), graph)
 
 
-Way = Callable[[Callable[[Edges], Any], Callable[[Any, Edges], np.ndarray]], Call]
+Way = Callable[[Callable[[Edges], Any], Callable[[Any, Edges], Any]], Call]
 
 
 def ours(way: Way) -> Call:
@@ -148,7 +158,7 @@ def ours(way: Way) -> Call:
 
     return way(
         lambda g: mmlfast.Graph.from_edges(g.source, g.target, n_nodes=g.n_nodes),
-        lambda graph, _: mmlfast.pagerank(graph, damping=DAMPING, tol=OURS_TOL).scores,
+        lambda graph, _: mmlfast.pagerank(graph, damping=DAMPING, tol=OURS_TOL),
     )
 
 
@@ -227,11 +237,10 @@ def ours_personalized() -> Call:
     """`mmlfast.personalized_pagerank` of all seeds at once."""
     import mmlfast
 
-    def rank(graph: Any, g: Edges) -> np.ndarray:
-        found = mmlfast.personalized_pagerank(
+    def rank(graph: Any, g: Edges) -> Any:
+        return mmlfast.personalized_pagerank(
             graph, g.seeds, damping=DAMPING, tol=OURS_PERSONALIZED_TOL
         )
-        return found.scores
 
     return prepared(lambda g: mmlfast.Graph.from_edges(g.source, g.target, n_nodes=g.n_nodes), rank)
 
@@ -268,6 +277,7 @@ def pagerank_case(name: str, way: Way, bar: float) -> Case:
         flops=2.0 * n_edges,
         bytes=4.0 * n_edges,
         bar=dict.fromkeys(rivals, bar),
+        counts=sweeps,
     )
 
 
@@ -284,5 +294,6 @@ CASES = [
         tolerance=ERROR,
         flops=2.0 * SEEDS * (EDGES_PER_NODE << SCALE),
         bar={"scipy": 10.0},
+        counts=sweeps,
     ),
 ]

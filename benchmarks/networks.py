@@ -1,8 +1,6 @@
 """Training of networks: the same start, the same batches in the same order, Adam in float32.
 
 error: how far the loss after training lies from that of plain numpy, relative.
-
-The lab's net (1-6-7-2, logistic, all points at once) is trained by steepest descent in float64.
 """
 
 from __future__ import annotations
@@ -122,27 +120,40 @@ def _expected_loss(key: tuple[Any, ...]) -> float:
 _TASKS: dict[tuple[Any, ...], Task] = {}
 
 
-def loss_error(result: tuple[Weights, Weights], task: Task) -> float:
+class Trained(NamedTuple):
+    """A network that counted its epochs; rivals that do not return the first two alone."""
+
+    weights: Weights
+    biases: Weights
+    n_iter: int
+
+
+def counts(trained: Trained) -> dict[str, float]:
+    """Passes through all samples."""
+    return {"epochs": float(trained.n_iter)}
+
+
+def loss_error(result: Trained | tuple[Weights, Weights], task: Task) -> float:
     """|loss − loss of numpy| / loss of numpy."""
     key = (len(task.X), task.hidden, task.batch_size, task.epochs)
     _TASKS[key] = task
     expected = _expected_loss(key)
-    loss = loss_of(task, *result)
+    loss = loss_of(task, *result[:2])
     return abs(loss - expected) / expected if np.isfinite(loss) else np.inf
 
 
-def fit(estimator: Any, task: Task) -> tuple[Weights, Weights]:
+def fit(estimator: Any, task: Task) -> Trained:
     """Fit a scikit-learn estimator that stops because it is told to."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         estimator.fit(task.X, task.labels)
-    return estimator.coefs_, estimator.intercepts_
+    return Trained(estimator.coefs_, estimator.intercepts_, estimator.n_iter_)
 
 
 def estimator_of(kind: Any) -> Call:
     """`fit` of scikit-learn's or mmlfast's MLPClassifier with the parameters they share."""
 
-    def call(task: Task) -> tuple[Weights, Weights]:
+    def call(task: Task) -> Trained:
         model = kind(
             task.hidden, batch_size=task.batch_size, max_iter=task.epochs, alpha=0.0,
             shuffle=False, tol=0.0, n_iter_no_change=task.epochs + 1, random_state=0,
@@ -274,98 +285,9 @@ def network_case(
         tolerance=0.01,
         flops=2.0 * steps * (3 * sum(products) - products[0]),
         bar=bar,
+        counts=counts,
         quick=quick,
     )
-
-
-ITERATIONS, POINTS, AGGRESSION = 50_000, 100, 7.0
-
-
-class Curve(NamedTuple):
-    """The lab's task: a closed curve y(x), and a start."""
-
-    x: np.ndarray
-    y: np.ndarray
-    iterations: int
-
-    def start(self) -> tuple[Weights, Weights]:
-        """What MLPRegressor draws for random_state=0; as in the lab, a column for each input."""
-        random = np.random.RandomState(0)
-        weights, biases = [], []
-        for n_in, n_out in pairwise((1, 6, 7, 2)):
-            bound = np.sqrt(2 / (n_in + n_out))
-            weights.append(random.uniform(-bound, bound, (n_in, n_out)).T)
-            biases.append(random.uniform(-bound, bound, n_out)[:, None])
-        return weights, biases
-
-
-@lru_cache(maxsize=2)
-def curve(size: Size) -> Curve:
-    """A heart in the unit square, seen at POINTS moments."""
-    x = np.arange(POINTS) / POINTS
-    t = 2 * np.pi * x
-    across = np.sin(t) ** 3
-    along = (13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)) / 16
-    y = 0.5 + 0.4 * np.stack([across, along])
-    return Curve(x[None], y, 20 if size == "tiny" else ITERATIONS)
-
-
-def ours_curve() -> Call:
-    """`mmlfast.MLPRegressor` with logistic output, all points at once."""
-    import mmlfast
-
-    def call(task: Curve) -> float:
-        model = mmlfast.MLPRegressor(
-            hidden_layer_sizes=(6, 7), activation="logistic", out_activation="logistic",
-            solver="gd", alpha=0.0, learning_rate_init=2 * AGGRESSION, batch_size=POINTS,
-            max_iter=task.iterations, tol=0.0, n_iter_no_change=task.iterations + 1,
-            shuffle=False, random_state=0,
-        )  # fmt: skip
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model.fit(task.x.T, task.y.T)
-        return float(((model.predict(task.x.T) - task.y.T) ** 2).sum() / POINTS)
-
-    return call
-
-
-def lab_curve() -> Call:
-    """The lab's functions, each of which runs the network anew."""
-    from tests import reference_lab as lab
-
-    def call(task: Curve) -> float:
-        net = lab.train(task.x, task.y, *task.start(), task.iterations, AGGRESSION)
-        return lab.cost(net, task.x, task.y)
-
-    return call
-
-
-@lru_cache(maxsize=1)
-def expected_cost(iterations: int) -> float:
-    """The cost after training with gradients in one pass, in plain numpy."""
-    task = curve("tiny") if iterations < ITERATIONS else curve("normal")
-    weights, biases = task.start()
-    for _ in range(iterations):
-        values = [task.x]
-        for W, b in zip(weights, biases, strict=True):
-            values.append(1 / (1 + np.exp(-(W @ values[-1] + b))))
-        delta = 2 * (values[-1] - task.y)
-        for i in (2, 1, 0):
-            delta = delta * values[i + 1] * (1 - values[i + 1])
-            back = weights[i].T @ delta
-            weights[i] = weights[i] - AGGRESSION * (delta @ values[i].T) / POINTS
-            biases[i] = biases[i] - AGGRESSION * delta.mean(axis=1, keepdims=True)
-            delta = back
-    A = task.x
-    for W, b in zip(weights, biases, strict=True):
-        A = 1 / (1 + np.exp(-(W @ A + b)))
-    return float(((A - task.y) ** 2).sum() / POINTS)
-
-
-def cost_error(cost: float, task: Curve) -> float:
-    """|cost − cost of plain numpy| / cost of plain numpy."""
-    expected = expected_cost(task.iterations)
-    return abs(cost - expected) / expected if np.isfinite(cost) else np.inf
 
 
 ALL = ("jax", "torch", "sklearn")
@@ -376,14 +298,4 @@ CASES = [
     network_case(digits, (100,), 200, 8, 100, {"jax": 2.0, "torch": 4.0, "sklearn": 4.0}),
     network_case(pictures, (256, 128), 128, 100, 2, dict.fromkeys(ALL, 1.2)),
     network_case(pictures, (1024, 1024), 512, 10, 3, dict.fromkeys(ALL, 1.0)),
-    Case(
-        name="lab_net_1-6-7-2",
-        group="networks",
-        inputs=curve,
-        ours=ours_curve,
-        rivals={"lab": lab_curve},
-        check=cost_error,
-        tolerance=0.01,
-        bar={"lab": 50.0},
-    ),
 ]  # fmt: skip

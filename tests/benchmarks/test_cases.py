@@ -28,6 +28,29 @@ def test_ours_is_within_the_tolerance(case):
     assert case.check(case.contestant(OURS)(inputs), inputs) <= case.tolerance
 
 
+@pytest.mark.parametrize("case", [c for c in CASES if c.counts], ids=lambda case: case.name)
+def test_counts_are_the_same_each_time(case):
+    inputs, call = case.inputs("tiny"), case.contestant(OURS)
+    first, second = case.counts(call(inputs)), case.counts(call(inputs))
+    assert first == second
+    assert first
+    for value in first.values():
+        assert isinstance(value, float)
+        assert 0 <= value < np.inf
+
+
+def test_counts_are_what_the_results_say():
+    def counts(name):
+        case = cases.get(name)
+        return case.counts(case.contestant(OURS)(case.inputs("tiny")))
+
+    assert counts("partial_fit_60000x784_f32") == {"passes": 1.0}
+    assert counts("power_iteration_100_sym2000") == {"iterations": 100.0, "products": 100.0}
+    assert counts("lab_net_1-6-7-2") == {"epochs": 20.0}
+    restarts = counts("personalized_64_rmat20")
+    assert 1 <= restarts["most_sweeps"] <= restarts["sweeps"] <= 64 * restarts["most_sweeps"]
+
+
 @pytest.mark.parametrize(("case", "rival"), RIVALS, ids=[f"{c.name}-{r}" for c, r in RIVALS])
 def test_rival_solves_the_same_problem(case, rival):
     try:
