@@ -1,4 +1,4 @@
-"""`python -m benchmarks run|list|scaling`; see `--help` of each."""
+"""`python -m benchmarks run|list|scaling|compare`; see `--help` of each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-from benchmarks import cases, engine, report
+from benchmarks import cases, compare, engine, report
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("list", help="print the cases")
     scaling = commands.add_parser("scaling", help="seconds and peak memory by rows and by columns")
     scaling.add_argument("--quick", action="store_true", help="up to 1e6 rows and 1024 columns")
+    compare.add_parser(commands)
     return top
 
 
@@ -88,6 +89,8 @@ def main() -> int:
         return measure(args)
     if args.command == "list":
         return show()
+    if args.command == "compare":
+        return compare.main(args)
     from benchmarks import scaling
 
     return scaling.main(quick=args.quick)

@@ -16,10 +16,9 @@ from statistics import median
 from time import sleep
 
 from benchmarks.case import OURS, Case, Size
-from benchmarks.process import Absent, Failed, Worker
+from benchmarks.process import PAUSE, Absent, Failed, Worker
 
 TURN = 0.05  # seconds one turn lasts at least, so that short calls are repeated
-PAUSE = 0.15  # OpenBLAS threads spin on after a call, 106 ms where measured, and slow the next one
 BUDGET = 20.0  # seconds of calls a case is given
 MOST, LEAST, LEAST_IF_SLOW = 15, 7, 3  # rounds; slow: a call above SLOW seconds
 SLOW = 2.0

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from benchmarks.case import Case
 
 LIMIT = 1800.0  # seconds a single answer may take
 SAMPLE = 0.002  # seconds between two looks at the memory
+PAUSE = 0.15  # OpenBLAS threads spin on after a call, 106 ms where measured, and slow the next one
+CAN_STOP = hasattr(signal, "SIGSTOP")
 THREAD_VARIABLES = (
     "MMLFAST_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -52,35 +57,89 @@ def anonymous_bytes(pid: int) -> int:
         return 0
 
 
-class Worker:
-    """A contestant, loaded and warm, in a process of its own; a context manager that ends it."""
+@dataclass(frozen=True)
+class Installation:
+    """What a worker runs in: an interpreter, the tree its `benchmarks` come from, variables."""
 
-    def __init__(self, registry: str, case: Case, contestant: str, size: str = "normal") -> None:
-        root = Path(__file__).parent.parent
-        env = dict(os.environ)
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), env.get("PYTHONPATH")]))
+    python: str = sys.executable
+    root: Path = Path(__file__).parent.parent
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def environment(self) -> dict[str, str]:
+        """The variables of a process."""
+        path = [str(self.root), os.environ.get("PYTHONPATH")]
+        return (
+            os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, path))} | dict(self.variables)
+        )
+
+
+class Worker:
+    """A contestant, loaded and warm, in a process of its own; a context manager that ends it.
+
+    Attributes
+    ----------
+    warming : float
+        Processor seconds of the first call on tiny inputs: compiling, where the cache is empty.
+    home : str or None
+        The folder of the mmlfast that it uses.
+    """
+
+    def __init__(
+        self,
+        registry: str,
+        case: Case,
+        contestant: str,
+        size: str = "normal",
+        installation: Installation | None = None,
+    ) -> None:
+        installation = installation or Installation()
+        env = installation.environment()
         if case.threads is not None:
             env.update(dict.fromkeys(THREAD_VARIABLES, str(case.threads)))
         self.name = contestant
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", registry, case.name, contestant, size],
+            [installation.python, "-m", "benchmarks.worker", registry, case.name, contestant, size],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
+            cwd=installation.root,
             env=env,
         )
         self._answers: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
         try:
-            self._receive()
+            ready = self._receive()
         except BaseException:
             self.close()
             raise
+        self.warming: float = ready["warming"]
+        self.home: str | None = ready["home"]
+
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """Let the process run, and stop it afterwards.
+
+        Stopped, it cannot disturb its rival: threads of OpenBLAS spin for 0.1 s after a call, those
+        of mmlfast for 0.04.  Where processes cannot be stopped a pause does.
+        """
+        if not CAN_STOP:
+            sleep(PAUSE)
+            yield
+            return
+        self._signal(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGSTOP)
+
+    def _signal(self, number: int) -> None:
+        if self._process.poll() is None:
+            os.kill(self._process.pid, number)
 
     def call(self, number: int = 1) -> float:
-        """Mean seconds of `number` calls."""
+        """Median seconds of `number` calls."""
         self._send(do="call", number=number)
         return float(self._receive()["seconds"])
 
@@ -97,8 +156,13 @@ class Worker:
 
     def error(self) -> float:
         """The error of the last result."""
+        return self.check()[0]
+
+    def check(self) -> tuple[float, dict[str, float]]:
+        """The error of the last result, and what it counted."""
         self._send(do="check")
-        return float(self._receive()["error"])
+        answer = self._receive()
+        return float(answer["error"]), answer["counts"]
 
     def close(self) -> None:
         """End the process."""

@@ -183,11 +183,21 @@ def save_json(path: Path, outcomes: Iterable[Outcome]) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
+    """The file is whole or not there."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
     """Write under a temporary name and rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as file:
-        json.dump(content, file, indent=1)
-    os.replace(file.name, path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
 
 
 def seconds(value: float) -> str:

@@ -13,8 +13,11 @@ import json
 import os
 import sys
 import traceback
-from time import perf_counter
+from statistics import median
+from time import perf_counter, process_time
 from typing import Any, TextIO
+
+SAMPLES = 15  # of one turn at most; each is the mean of equally many calls
 
 
 def private_channel() -> tuple[TextIO, TextIO]:
@@ -26,12 +29,15 @@ def private_channel() -> tuple[TextIO, TextIO]:
     return commands, answers
 
 
-def load(registry: str, case_name: str, contestant: str, size: str) -> tuple[Any, Any, Any]:
-    """The case, the warm function to time, and its inputs."""
+def load(registry: str, case_name: str, contestant: str, size: str) -> tuple[Any, Any, Any, float]:
+    """The case, the warm function to time, its inputs, and the processor seconds of warming it."""
     case = importlib.import_module(registry).get(case_name)
     call = case.contestant(contestant)
-    call(case.inputs("tiny"))
-    return case, call, case.inputs(size)
+    inputs = case.inputs("tiny")
+    start = process_time()
+    call(inputs)
+    warming = process_time() - start
+    return case, call, case.inputs(size), warming
 
 
 def give_back_free_memory() -> None:
@@ -41,21 +47,32 @@ def give_back_free_memory() -> None:
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
-        gc.collect()
         trim(0)
 
 
 def timed(call: Any, inputs: Any, number: int) -> tuple[float, Any]:
-    """Mean seconds of `number` calls, and the last result."""
+    """Median seconds of `number` calls after one that warms the caches, and the last result."""
+    samples = min(number, SAMPLES)
     gc.collect()
     gc.disable()
     try:
-        start = perf_counter()
-        for _ in range(number):
-            result = call(inputs)
-        return (perf_counter() - start) / number, result
+        if number > 1:
+            call(inputs)
+        seconds = []
+        for _ in range(samples):
+            start = perf_counter()
+            for _ in range(-(-number // samples)):
+                result = call(inputs)
+            seconds.append((perf_counter() - start) / -(-number // samples))
+        return median(seconds), result
     finally:
         gc.enable()
+
+
+def home() -> str | None:
+    """The folder of the mmlfast that this process uses; None where it uses none."""
+    package = sys.modules.get("mmlfast")
+    return None if package is None else os.path.dirname(str(package.__file__))
 
 
 def main(registry: str, case_name: str, contestant: str, size: str) -> None:
@@ -70,20 +87,24 @@ def main(registry: str, case_name: str, contestant: str, size: str) -> None:
         answer(state="failed", why=f"{type(error).__name__}: {error}")
 
     try:
-        case, call, inputs = load(registry, case_name, contestant, size)
+        case, call, inputs, warming = load(registry, case_name, contestant, size)
     except ImportError as error:
         return answer(state="absent", why=str(error))
     except Exception as error:
         return failed(error)
+    gc.collect()
+    gc.freeze()  # what is loaded stays: a collection before each turn then costs nothing
     give_back_free_memory()
-    answer(state="ready")
+    answer(state="ready", warming=warming, home=home())
 
     result = None
     for line in commands:
         command = json.loads(line)
         try:
             if command["do"] == "check":
-                answer(state="done", error=float(case.check(result, inputs)))
+                counts = {} if case.counts is None else dict(case.counts(result))
+                error = float(case.check(result, inputs))
+                answer(state="done", error=error, counts={k: float(v) for k, v in counts.items()})
             else:
                 seconds, result = timed(call, inputs, command["number"])
                 answer(state="done", seconds=seconds)

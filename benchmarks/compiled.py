@@ -1,0 +1,94 @@
+"""What both sides compile to: the assembly of the tile kernels, and the seconds of compiling.
+
+Both are found with empty caches.  Seconds are remembered with an environment, and measured again
+beside each other where they seem worse: those of another day say little.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import monotonic
+
+from benchmarks import figures
+from benchmarks.case import Case
+from benchmarks.environments import CannotCompare
+from benchmarks.gate import Gate, Side
+from benchmarks.gate_report import Findings
+from benchmarks.process import Absent, Failed
+from benchmarks.report import write_json
+
+LIMIT = 300.0  # seconds that compiling the tile kernels may take
+AGAIN = 2  # times that worse seconds are measured again: all have to be worse
+
+Kernels = dict[str, dict[str, float]]
+
+
+def compare_assembly(gate: Gate, findings: Findings) -> None:
+    """Fused multiply-adds and spills in the loops of the tile kernels."""
+    with ThreadPoolExecutor(2) as both:
+        base, head = both.map(tile_kernels, (gate.base, gate.head))
+    for name in base.keys() & head.keys():
+        findings.others += [(name, figure) for figure in figures.assembly(base[name], head[name])]
+        for side, this, other in (("BASE", base, head), ("HEAD", head, base)):
+            if "missing" in this[name] and "missing" not in other[name]:
+                findings.notes.append(f"tile kernel {name}: {side} has none")
+
+
+def tile_kernels(side: Side) -> Kernels:
+    """What `python -m benchmarks.assembly` prints on one side."""
+    environment = side.environment
+    with tempfile.TemporaryDirectory(dir=environment.folder) as empty:
+        try:
+            done = subprocess.run(
+                [environment.python, "-m", "benchmarks.assembly"],
+                cwd=side.stick,
+                env=side.with_cache(Path(empty)).environment(),
+                capture_output=True,
+                text=True,
+                timeout=LIMIT,
+            )
+        except subprocess.TimeoutExpired:
+            raise CannotCompare(
+                f"{environment.source}: the tile kernels were not compiled after {LIMIT:g} s"
+            ) from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise CannotCompare(f"{environment.source}: the tile kernels do not compile: {last}")
+    found: Kernels = json.loads(done.stdout)
+    return found
+
+
+def compare_seconds(
+    gate: Gate,
+    chosen: list[Case],
+    findings: Findings,
+    deadline: float,
+    say: Callable[[str], None],
+) -> None:
+    """Processor seconds of the first call of each case."""
+    files = [side.environment.folder / "compile.json" for side in (gate.base, gate.head)]
+    known = [json.loads(file.read_text()) if file.exists() else {} for file in files]
+    for i, case in enumerate(chosen):
+        if case.group == "startup" or monotonic() > deadline:
+            continue
+        measured = all(case.name in seconds for seconds in known)
+        if not measured:
+            say(f"compiling [{i + 1}/{len(chosen)}] {case.name} …")
+        try:
+            for _ in range(1 + AGAIN):
+                if not measured:
+                    for file, seconds, new in zip(files, known, gate.compiled(case), strict=True):
+                        seconds[case.name] = new
+                        write_json(file, seconds)
+                figure = figures.compilation(*(seconds[case.name] for seconds in known))
+                measured = False
+                if not figure.worse:
+                    break
+        except (Absent, Failed):
+            continue  # the run of the case says why
+        findings.others.append((case.name, figure))
