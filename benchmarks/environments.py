@@ -173,7 +173,7 @@ def build(source: Source, store: Path, *, again: str = "", versions: str = "") -
                 f"{source}: an environment needs {NEEDED / 1e9:g} GB, "
                 f"{store} has {free / 1e9:.1f} GB free"
             )
-        _write_tree(source, environment.tree)
+        write_tree(source, environment.tree)
         (folder / "versions.txt").write_text(versions)
         with open(folder / "build.log", "w") as log:
             _run(source, log, [sys.executable, "-m", "venv", str(folder / "env")])
@@ -187,7 +187,8 @@ def build(source: Source, store: Path, *, again: str = "", versions: str = "") -
     return environment
 
 
-def _write_tree(source: Source, tree: Path) -> None:
+def write_tree(source: Source, tree: Path) -> None:
+    """The files of `source`, below the new folder `tree`."""
     if source.commit is not None:
         with tarfile.open(fileobj=io.BytesIO(git("archive", source.commit))) as archive:
             archive.extractall(tree, filter="data")

@@ -177,9 +177,7 @@ def _same_home(worker: Worker, side: Side) -> None:
         raise Failed(f"it imported mmlfast from {worker.home}, outside its environment")
 
 
-def _check(
-    case: Case, workers: tuple[Worker, Worker], checked: tuple[Checked, Checked]
-) -> None:
+def _check(case: Case, workers: tuple[Worker, Worker], checked: tuple[Checked, Checked]) -> None:
     """One call of each: memory, error, counts."""
     for worker, side in zip(workers, checked, strict=True):
         with worker.awake():
