@@ -20,6 +20,7 @@ from mmlfast.testing.ratios import Comparison, Pair, Rules, judge
 
 Turn = Callable[[int], float]
 
+FAR = 4  # times as slow, above which each side takes as many calls as fill its own turn
 SAMPLES = 15  # of one turn at most: a median of fewer calls is less robust, of more no better
 
 
@@ -96,24 +97,37 @@ def _confirmed(launches: list[list[Pair]], rules: Rules) -> bool:
 
 def alternate(sides: Sides, rules: Rules, deadline: float) -> list[Pair]:
     """Pairs of turns of one launch, each side first in every other pair."""
-    once = [side(1) for side in sides]
-    number = max(1, math.ceil(rules.turn / max(min(once), 1e-9)))
-    if number > 1:  # a first call is often far slower than the next
-        once = [side(min(number, SAMPLES)) for side in sides]
-        number = max(1, math.ceil(rules.turn / max(min(once), 1e-9)))
+    numbers = _numbers_of_calls(sides, rules)
     pairs: list[Pair] = []
     while len(pairs) < rules.most:
         if len(pairs) % 2:
-            candidate = sides.candidate(number)
-            pairs.append(Pair(candidate, sides.baseline(number)))
+            candidate = sides.candidate(numbers.candidate)
+            pairs.append(Pair(candidate, sides.baseline(numbers.baseline)))
         else:
-            baseline = sides.baseline(number)
-            pairs.append(Pair(sides.candidate(number), baseline))
+            baseline = sides.baseline(numbers.baseline)
+            pairs.append(Pair(sides.candidate(numbers.candidate), baseline))
         if perf_counter() > deadline:
             break
         if not len(pairs) % 2 and judge([pairs], rules).settled:
             break
     return pairs
+
+
+class _Numbers(NamedTuple):
+    candidate: int
+    baseline: int
+
+
+def _numbers_of_calls(sides: Sides, rules: Rules) -> _Numbers:
+    """Calls in a turn: as many of both, or the turns would differ, unless one is far slower."""
+
+    def needed(seconds: float) -> int:
+        return max(1, math.ceil(rules.turn / max(seconds, 1e-9)))
+
+    # A first call is often far slower than the next.
+    numbers = [needed(side(min(needed(side(1)), SAMPLES))) for side in sides]
+    most, least = max(numbers), min(numbers)
+    return _Numbers(*numbers) if most > FAR * least else _Numbers(most, most)
 
 
 def compare_functions(
