@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
 from benchmarks import data
 from benchmarks.case import Call, Case, Contestant
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 IMPORT_NUMPY = "import numpy"
 IMPORT = "import mmlfast"
 IMPORTS = """
@@ -32,10 +34,28 @@ assert np.isfinite(mmlfast.PCA(2).fit(X).explained_variance_).all()
 """
 
 
+def search_path() -> str:
+    """PYTHONPATH with which a new process imports the mmlfast that this one would.
+
+    That is not always the checkout's: asv measures the one it installed.  Installed packages are
+    on the path anyway, and named here again they would be searched before the standard library.
+    """
+    spec = importlib.util.find_spec("mmlfast")
+    if spec is None or spec.origin is None:
+        raise ImportError("mmlfast is neither installed nor on the path")
+    home = Path(spec.origin).resolve().parent.parent
+    others = [
+        entry
+        for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        if entry and Path(entry).resolve() not in {home, ROOT}
+    ]
+    installed = home == Path(sysconfig.get_path("purelib")).resolve()
+    return os.pathsep.join(others if installed else [str(home), *others])
+
+
 def python(code: str, cache: Path) -> None:
     """Run `code` in a new interpreter whose kernel cache is the folder `cache`."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    env = os.environ | {"MMLFAST_CACHE_DIR": str(cache), "PYTHONPATH": path}
+    env = os.environ | {"MMLFAST_CACHE_DIR": str(cache), "PYTHONPATH": search_path()}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(

@@ -1,29 +1,30 @@
-"""A group of cases as an asv suite: the case and the contestant are its parameters.
+"""Kinds of figures, and the asv suites made of them: a class for each group of cases and kind.
 
-asv runs `setup` again before every sample and calibrates on the first call: the inputs are
-remembered and the call is warmed on tiny ones.  `MMLFAST_BENCH_SLOW=1` includes the slow cases.
+    Matmul.time_call(case)    MatmulMemory.peakmem_call(case)    MatmulRatio.track_ratio(…)   …
+
+asv runs each cell in a process of its own, and `setup` again before every sample: a case is loaded
+and checked once, and a wrong one is never timed.  A cell that does not apply does not exist; one
+that the measured commit lacks is skipped.
+
+asv forgets the results of a benchmark whose `version` changed.  Here it stands for the method, how
+a figure is taken, and is raised by hand: rewriting this file costs no history.  What is measured
+is the case, whose name is the parameter: a changed case takes a new name and begins anew, alone.
 """
 
 from __future__ import annotations
 
+import math
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, ClassVar, NamedTuple
 
-from benchmarks import cases, engine
-from benchmarks.case import OURS, Case
+from benchmarks import engine
+from benchmarks.case import OURS, Call, Case
+from benchmarks.process import Absent, Failed, Worker
 
 SLOW = os.environ.get("MMLFAST_BENCH_SLOW", "0") != "0"
-
-
-def chosen(name: str) -> Case:
-    """The case; asv skips the cell on NotImplementedError."""
-    case = cases.get(name)
-    if not (case.quick or SLOW):
-        raise NotImplementedError(f"{name} is slow: set MMLFAST_BENCH_SLOW=1")
-    return case
+BUDGET = 4.0  # seconds of calls for a ratio or a rate, after which 7 to 15 rounds are done
 
 
 @contextmanager
@@ -40,68 +41,228 @@ def limits(case: Case) -> Iterator[None]:
         yield
 
 
-class Suite(ABC):
-    """Base of the suites: `class Matmul(Timing, group="matmul")`."""
+def load(case: Case) -> tuple[Call, Any]:
+    """The call, warm and found right on tiny inputs, and its inputs."""
+    call = case.contestant(OURS)
+    tiny = case.inputs("tiny")
+    error = case.check(call(tiny), tiny)
+    if not error <= case.tolerance:
+        raise broken(case, error)
+    return call, case.inputs("normal")
 
-    param_names: ClassVar = ["case", "contestant"]
+
+def broken(case: Case, error: float) -> ArithmeticError:
+    """What is raised instead of a figure when the result is wrong."""
+    return ArithmeticError(
+        f"{case.name} is broken and was not timed: its error is {error:.1e}, "
+        f"{case.tolerance:.1e} is allowed"
+    )
+
+
+def shown(figure: float) -> float:
+    """Three decimals: asv prints all digits of what is tracked."""
+    return round(figure, 3)
+
+
+class Cell(NamedTuple):
+    """What one parameter stands for."""
+
+    case: Case
+    rival: str = ""
+
+
+class Kind:
+    """Base of the kinds.
+
+    `measure` becomes a benchmark under the name `method` in the classes that `make` makes: asv
+    reads what to do from a method's name, and would take the kinds themselves for suites.
+    """
+
+    method: ClassVar[str]
+    suffix: ClassVar[str] = ""
+    version: ClassVar[str] = "1"
+    param_names: ClassVar[list[str]] = ["case"]
     params: ClassVar[list[list[str]]] = []
+    cells: ClassVar[dict[str, Cell]] = {}
+    registry: ClassVar[str]
     timeout = 600
 
-    @property
-    @abstractmethod
-    def group(self) -> str:
-        """The group of cases; a class without one is not a suite."""
+    @classmethod
+    def cells_of(cls, case: Case) -> dict[str, Cell]:
+        """The cells of a case by the name asv shows; none where the kind does not apply."""
+        return {case.name: Cell(case)}
 
-    def __init_subclass__(cls, group: str | None = None) -> None:
-        """Take the parameters from the registry."""
-        if group is not None:
-            cls.group = group  # type: ignore[assignment]
-            members = cases.select(group=group)
-            rivals = dict.fromkeys(name for case in members for name in case.rivals)
-            cls.params = [[case.name for case in members], [*cls.first, *rivals]]
-
-    first: ClassVar[list[str]] = []
+    def measure(self, name: str) -> float | None:
+        """The figure of a cell; None where asv itself takes it."""
+        raise NotImplementedError
 
 
-class Timing(Suite):
-    """Seconds and peak memory of each contestant."""
+class InProcess(Kind):
+    """A kind for which asv's process calls mmlfast."""
 
-    first: ClassVar = [OURS]
+    loaded: tuple[Call, Any] | None = None
+    inside: ExitStack | None = None
 
-    def setup(self, name: str, contestant: str) -> None:
-        case = chosen(name)
-        if contestant not in {OURS, *case.rivals}:
-            raise NotImplementedError(f"{name} has no {contestant}")
+    def setup(self, name: str) -> None:
+        self.inside = ExitStack()
+        case = self.cells[name].case
         try:
-            self.call = case.contestant(contestant)
-        except ImportError as error:
-            raise NotImplementedError(f"{contestant} is absent") from error
-        self.limits = limits(case)
-        self.limits.__enter__()
-        self.call(case.inputs("tiny"))
-        self.inputs: Any = case.inputs("normal")
+            self.inside.enter_context(limits(case))
+            if self.loaded is None:
+                self.loaded = load(case)
+        except (ImportError, AttributeError) as error:  # asv skips on NotImplementedError
+            raise NotImplementedError(f"this commit cannot run {name}: {error}") from error
+        self.call, self.inputs = self.loaded
 
-    def teardown(self, name: str, contestant: str) -> None:
-        if entered := getattr(self, "limits", None):
-            entered.__exit__(None, None, None)
+    def teardown(self, name: str) -> None:
+        if self.inside is not None:
+            self.inside.close()
 
-    def time_call(self, name: str, contestant: str) -> None:
+
+class Seconds(InProcess):
+    """Seconds of a call.
+
+    With a `setup`, asv times one call a sample: short ones take many samples, long ones three.
+    """
+
+    method = "time_call"
+    repeat = (3, 100, 1.5)
+
+    def measure(self, name: str) -> None:
         self.call(self.inputs)
 
-    def peakmem_call(self, name: str, contestant: str) -> None:
+
+class Memory(InProcess):
+    """Most bytes resident, those of the inputs and of making them included."""
+
+    method, suffix = "peakmem_call", "Memory"
+
+    def setup(self, name: str) -> None:
+        """Compile in another process before: that takes more memory than most calls."""
+        if self.loaded is None:
+            with suppress(Absent, Failed):  # this process will say why
+                with Worker(self.registry, self.cells[name].case, OURS) as rehearsal:
+                    rehearsal.call()
+        super().setup(name)
+
+    def measure(self, name: str) -> None:
         self.call(self.inputs)
 
 
-class Ratio(Suite):
-    """Median seconds of a rival over those of mmlfast; separate processes, in turn."""
+class Error(InProcess):
+    """Error of the result, as the case's check measures it."""
 
-    unit = "rival / mmlfast"
+    method, suffix, unit = "track_error", "Error", "error"
 
-    def track_ratio(self, name: str, rival: str) -> float:
-        case = chosen(name)
-        if rival not in case.rivals:
-            raise NotImplementedError(f"{name} has no {rival}")
-        outcome = engine.run(case, [rival], budget=10.0)
-        if outcome.broken or outcome.ours is None or rival not in outcome.measured:
-            return float("nan")
-        return outcome.ratio(rival)
+    def measure(self, name: str) -> float:
+        return float(self.cells[name].case.check(self.call(self.inputs), self.inputs))
+
+
+class Count(InProcess):
+    """A number that the result tells of how it was obtained; it does not vary between runs."""
+
+    count: ClassVar[str]
+
+    @classmethod
+    def cells_of(cls, case: Case) -> dict[str, Cell]:
+        return super().cells_of(case) if getattr(case, "counts", None) else {}
+
+    def measure(self, name: str) -> float:
+        counts = self.cells[name].case.counts(self.call(self.inputs))  # type: ignore[attr-defined]
+        return float(counts.get(self.count, math.nan))
+
+
+class Passes(Count):
+    """Passes over the data."""
+
+    method, suffix, unit, count = "track_passes", "Passes", "passes", "passes"
+
+
+class Iterations(Count):
+    """Iterations until convergence."""
+
+    method, suffix, unit, count = "track_iterations", "Iterations", "iterations", "iterations"
+
+
+class Apart(Kind):
+    """A kind that the engine measures: each contestant in a process of its own, in turn."""
+
+    def outcome(self, case: Case, rivals: Sequence[str] = ()) -> engine.Outcome:
+        """What the engine found; why somebody is missing is printed, and asv keeps it."""
+        outcome = engine.run(case, rivals, registry=self.registry, budget=BUDGET)
+        for reason in outcome.missing.values():
+            print(reason)
+        if outcome.broken and outcome.ours is not None:
+            raise broken(case, outcome.ours.error)
+        return outcome
+
+
+class Gflops(Apart):
+    """Floating-point operations of the case over median seconds."""
+
+    method, suffix, unit = "track_gflops", "Gflops", "GFLOP/s"
+
+    @classmethod
+    def cells_of(cls, case: Case) -> dict[str, Cell]:
+        return super().cells_of(case) if case.flops else {}
+
+    def measure(self, name: str) -> float:
+        case = self.cells[name].case
+        ours = self.outcome(case).ours
+        return math.nan if ours is None else shown(case.flops / ours.median / 1e9)
+
+
+class Ratio(Apart):
+    """Median seconds of a rival over those of mmlfast."""
+
+    method, suffix, unit = "track_ratio", "Ratio", "rival / mmlfast"
+    param_names: ClassVar = ["case beside rival"]
+
+    @classmethod
+    def cells_of(cls, case: Case) -> dict[str, Cell]:
+        return {f"{case.name} beside {rival}": Cell(case, rival) for rival in case.rivals}
+
+    def setup(self, name: str) -> None:
+        """Skip a rival that is absent before mmlfast is measured for nothing."""
+        case, rival = self.cells[name]
+        try:
+            with Worker(self.registry, case, rival, "tiny"):
+                pass
+        except Absent as reason:
+            raise NotImplementedError(str(reason)) from reason
+
+    def measure(self, name: str) -> float:
+        case, rival = self.cells[name]
+        outcome = self.outcome(case, [rival])
+        return shown(outcome.ratio(rival)) if {OURS, rival} <= set(outcome.measured) else math.nan
+
+
+KINDS: tuple[type[Kind], ...] = (Seconds, Memory, Error, Passes, Iterations, Gflops, Ratio)
+
+
+def make(
+    cases: Iterable[Case],
+    kinds: Iterable[type[Kind]] = KINDS,
+    registry: str = "benchmarks.installed",
+) -> dict[str, type[Kind]]:
+    """The suites of `cases` by name; the workers find the cases in the module `registry`."""
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case.group, []).append(case)
+    suites = {}
+    for group, kind in ((group, kind) for group in groups for kind in tuple(kinds)):
+        cells = {name: cell for case in groups[group] for name, cell in kind.cells_of(case).items()}
+        if cells:
+            name = group.title().replace("_", "") + kind.suffix
+            suites[name] = type(
+                name,
+                (kind,),
+                {
+                    "__doc__": kind.__doc__,
+                    "cells": cells,
+                    "params": [list(cells)],
+                    "registry": registry,
+                    kind.method: kind.measure,
+                },
+            )
+    return suites
