@@ -33,12 +33,13 @@ lint: $(VENV)/.stamp-lint  ## ruff and mypy
 bench: $(VENV)/.stamp-bench  ## asv: the quick cases on the current commit, in under ten minutes
 	@git diff --quiet HEAD -- mmlfast || echo "What is not committed of mmlfast/ is not measured."
 	$(BIN)/asv machine --yes >/dev/null
-	$(BIN)/asv run 'HEAD^!'; status=$$?; $(BIN)/asv show HEAD; exit $$status
+	$(BIN)/asv run 'HEAD^!'; status=$$?; $(BIN)/python -m benchmarks.history; exit $$status
 
 bench-history: $(VENV)/.stamp-bench  ## asv: the last N=5 commits, or RANGE=v1..HEAD; pages in .asv/html
 	$(BIN)/asv machine --yes >/dev/null
 	$(BIN)/asv run --skip-existing-successful '$(or $(RANGE),HEAD --max-count=$(or $(N),5))' || [ $$? -eq 2 ]
 	$(BIN)/asv publish
+	@echo "The pages lie in .asv/html: $(BIN)/asv preview serves them"
 
 bench-compare: $(VENV)/.stamp-bench  ## is HEAD slower than BASE? the quick cases, both in alternation
 	$(BIN)/python -m benchmarks compare '$(or $(BASE),main)' '$(or $(HEAD),HEAD)' --quick

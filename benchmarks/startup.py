@@ -56,7 +56,9 @@ def search_path() -> str:
 def python(code: str, cache: Path) -> None:
     """Run `code` in a new interpreter whose kernel cache is the folder `cache`."""
     env = os.environ | {"MMLFAST_CACHE_DIR": str(cache), "PYTHONPATH": search_path()}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], env=env, capture_output=True, text=True
+    )
     if done.returncode:
         raise RuntimeError(
             f"a new process exited with {done.returncode}: {done.stderr.strip()[-500:]}"

@@ -165,11 +165,12 @@ class Count(InProcess):
 
     @classmethod
     def cells_of(cls, case: Case) -> dict[str, Cell]:
-        return super().cells_of(case) if getattr(case, "counts", None) else {}
+        return super().cells_of(case) if case.counts else {}
 
     def measure(self, name: str) -> float:
-        counts = self.cells[name].case.counts(self.call(self.inputs))  # type: ignore[attr-defined]
-        return float(counts.get(self.count, math.nan))
+        tell = self.cells[name].case.counts
+        assert tell is not None
+        return float(tell(self.call(self.inputs)).get(self.count, math.nan))
 
 
 class Passes(Count):

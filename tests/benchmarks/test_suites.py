@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import mmlfast
-from benchmarks import cases, startup, suites
+from benchmarks import cases, history, startup, suites
 from benchmarks.process import THREAD_VARIABLES
 
 ROOT = Path(__file__).parent.parent.parent
@@ -51,7 +50,7 @@ CASES = [
     make("right", fast, rivals={"slow": slow, "absent": absent}, flops=1e9),
     make("wrong", wrong, rivals={"slow": slow}, flops=1e9),
     make("later", of_a_later_commit, rivals={"slow": slow}, flops=1e9),
-    make("one_thread", fast, group="two_words", threads=1),
+    make("one_thread", fast, group="two_words", threads=1, counts=tells),
 ]
 
 def get(name):
@@ -106,6 +105,7 @@ def test_every_case_is_there_once(kind):
 
 
 def test_a_cell_that_does_not_apply_does_not_exist():
+    assert cells(suites.Passes) == Counter(case.name for case in CASES if case.counts)
     assert cells(suites.Gflops) == Counter(case.name for case in CASES if case.flops)
     assert cells(suites.Ratio) == Counter(
         f"{case.name} beside {rival}" for case in CASES for rival in case.rivals
@@ -113,8 +113,8 @@ def test_a_cell_that_does_not_apply_does_not_exist():
 
 
 def test_names_read_well(dummies):
-    assert {"Dummy", "DummyMemory", "DummyRatio", "TwoWords"} <= set(dummies[1])
-    assert "TwoWordsGflops" not in dummies[1]
+    assert {"Dummy", "DummyMemory", "DummyRatio", "TwoWordsPasses"} <= set(dummies[1])
+    assert not {"DummyPasses", "TwoWordsGflops"} & set(dummies[1])
     assert dummies[1]["Dummy"].params == [["right", "wrong", "later"]]
 
 
@@ -142,6 +142,11 @@ def test_a_wrong_result_is_never_timed(figure, suite, method):
         figure(suite, method, "wrong")
 
 
+def test_a_count_is_what_the_result_tells(figure):
+    assert figure("TwoWordsPasses", "track_passes", "one_thread") == 2.0
+    assert math.isnan(figure("TwoWordsIterations", "track_iterations", "one_thread"))
+
+
 def test_what_an_old_commit_lacks_is_skipped(figure):
     with pytest.raises(NotImplementedError, match=r"cannot run later: .*a_function_that_does"):
         figure("Dummy", "time_call", "later")
@@ -161,27 +166,18 @@ def test_ratio_and_rate_come_from_processes_apart(figure):
         figure("DummyRatio", "track_ratio", "wrong beside slow")
 
 
-def discovered(**environment):
-    """What asv finds in the folder of the benchmarks, and whether mmlfast was imported."""
-    code = (
-        "import json, sys; from asv_runner.discovery import disc_benchmarks, update_sys_path;"
-        "update_sys_path(sys.argv[1]);"
-        "found = [(b.name, b.version, b.params, b.check(sys.argv[1]))"
-        " for b in disc_benchmarks(sys.argv[1])];"
-        "print(json.dumps([found, 'mmlfast' in sys.modules]))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code, str(ROOT / "benchmarks")],
-        env={**os.environ, **environment}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return json.loads(done.stdout)
+DISCOVER = """
+import json
+from asv_runner.discovery import disc_benchmarks
+found = disc_benchmarks("benchmarks")
+print(json.dumps([(b.name, b.version, b.params, b.check("benchmarks")) for b in found]))
+"""
 
 
 @pytest.mark.parametrize("slow", ["0", "1"])
-def test_asv_finds_the_suites(slow):
+def test_asv_finds_the_suites(slow, run_python):
     pytest.importorskip("asv_runner")
-    found, imported = discovered(MMLFAST_BENCH_SLOW=slow)
-    assert not imported, "a commit on which `import mmlfast` fails has to give n/a, not abort"
+    found = json.loads(run_python(DISCOVER, MMLFAST_BENCH_SLOW=slow))
     assert all(ok for *_, ok in found)
     assert {version for _, version, *_ in found} == {"1"}
     assert max(Counter(name for name, *_ in found).values()) == 1
@@ -190,6 +186,13 @@ def test_asv_finds_the_suites(slow):
         repr(c.name) for c in CASES if c.quick or slow == "1" or c.group == "startup"
     ]  # fmt: skip
     assert sorted(timed) == sorted(expected)
+
+
+def test_a_suite_imports_mmlfast_when_it_runs(run_python):
+    """A commit on which that fails gives n/a in a cell, and does not end the run."""
+    code = "import sys, benchmarks.bench_cases, benchmarks.bench_startup\n"
+    code += "print('mmlfast' in sys.modules)"
+    assert run_python(code).strip() == "False"
 
 
 def test_asv_reads_the_configuration():
@@ -241,3 +244,18 @@ def test_pytest_collects_the_cases(options, expected):
     )  # fmt: skip
     found = [line.split("[")[1][:-1] for line in done.stdout.splitlines() if "::test_case[" in line]
     assert found == expected, done.stdout + done.stderr
+
+
+def test_the_table_of_a_commit():
+    found = [
+        history.Figure("track_ratio", "a beside numpy", 1.5),
+        history.Figure("track_ratio", "a beside torch", math.nan),
+        history.Figure("track_ratio", "a beside scipy", 2.0),
+        history.Figure("time_call", "a", 0.0012),
+        history.Figure("time_call", "b", None),
+    ]
+    assert history.table(found) == [
+        ["case", "seconds", "as fast as"],
+        ["a", "1.2 ms", "numpy 1.50×, scipy 2.00×"],
+        ["b", "FAILED", ""],
+    ]
