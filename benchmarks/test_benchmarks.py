@@ -27,11 +27,14 @@ def test_case(benchmark: Any, case: Case, contestant: str) -> None:
     with limits(case):
         call(case.inputs("tiny"))
         inputs = case.inputs("normal")
-        error = float(case.check(call(inputs), inputs))
+        result = call(inputs)
+        error = float(case.check(result, inputs))
         if contestant == OURS and case.no_worse_than is None:
             assert error <= case.tolerance, f"{case.name} is broken: its error is {error:.1e}"
         benchmark.group = case.name
         benchmark.extra_info.update(error=error, flops=case.flops, threads=threads(case))
+        if contestant == OURS and case.counts is not None:
+            benchmark.extra_info.update(case.counts(result))
         benchmark(call, inputs)
 
 
