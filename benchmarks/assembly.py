@@ -5,7 +5,8 @@
 
 Only those loops count.  A prologue that saves registers, or a tile that is put down between two
 loops, runs once where the loop runs for every element; one spill within it can halve its speed.  A
-loop is what lies between a label and the last jump back to it, and innermost if it holds no other.
+loop is a set of instructions that all lead to one another: what merely lies between a label and a
+jump back to it may be the way out.  It is innermost if no loop is left without its first one.
 Scalar multiply-adds are left out: they belong to the elements that fill no register.  Where the
 target has no fused multiply-add all figures are 0.
 
@@ -27,6 +28,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
 from benchmarks.tiles import KERNELS, Examples, Kernel
 
 Json = dict[str, Any]
@@ -46,6 +51,7 @@ class Dialect(NamedTuple):
 
     comment: str
     jump: str  # its group is the label
+    ends: str  # what the next instruction does not follow on
     fma: str
     on_stack: str  # with {base} for the registers that point to the stack
     frame: str  # what makes `frame_pointer` such a register, within a function
@@ -58,6 +64,7 @@ class Dialect(NamedTuple):
 X86 = Dialect(
     comment=r"#.*",
     jump=r"j\w+\s+(\.?L\w+)$",
+    ends=r"(?:jmp|ret|ud2)",
     fma=r"vfn?m(?:add|sub)(?:132|213|231)p[sd]\s",
     on_stack=r"(?=.*%[xyz]mm\d).*\((?:{base})\)",
     frame=r"^\s*movq?\s+%rsp, %rbp",
@@ -69,6 +76,7 @@ X86 = Dialect(
 AARCH64 = Dialect(
     comment=r"(?://|;).*",
     jump=r"(?:b(?:c?\.\w+)?|cbn?z|tbn?z)\s+(?:.*,\s*)?(\.?L\w+)$",
+    ends=r"(?:br?|ret|brk|udf)(?:\s|$)",
     fma=r"fml[as](?:\.\d\w+)?\s+v\d",
     on_stack=r"(?:ld|st)(?:n?p|u?r)\s+[qdv]\d.*\[(?:{base})(?:, #-?\w+)?\]",
     frame=r"^\s*(?:mov\s+x29, sp|add\s+x29, sp, )",
@@ -92,27 +100,43 @@ def functions(assembly: str) -> Iterator[list[str]]:
     yield lines
 
 
-def innermost_loops(lines: list[str], dialect: Dialect) -> list[list[str]]:
+def innermost_loops(lines: list[str], dialect: Dialect) -> Iterator[list[str]]:
     """The instructions of every loop of a function that holds no other loop."""
     code: list[str] = []
     labels: dict[str, int] = {}
-    ends: dict[int, int] = {}
     for line in lines:
         if label := LOCAL_LABEL.match(line):
             labels[label[1]] = len(code)
-            continue
         instruction = re.sub(dialect.comment, "", line).strip()
-        if not instruction or instruction.startswith("."):
-            continue
+        if instruction and not instruction.startswith(".") and not instruction.endswith(":"):
+            code.append(instruction)
+    edges = []
+    for i, instruction in enumerate(code):
         jump = re.match(dialect.jump, instruction)
-        if jump and jump[1] in labels:
-            ends[labels[jump[1]]] = len(code)
-        code.append(instruction)
-    return [
-        code[start : end + 1]
-        for start, end in ends.items()
-        if not any(start <= s and e <= end and (s, e) != (start, end) for s, e in ends.items())
-    ]
+        if jump and labels.get(jump[1], len(code)) < len(code):
+            edges.append((i, labels[jump[1]]))
+        if i + 1 < len(code) and not re.match(dialect.ends, instruction):
+            edges.append((i, i + 1))
+    follows = np.array(edges, np.int64).reshape(-1, 2)
+    for loop in innermost(np.arange(len(code)), follows):
+        yield [code[i] for i in loop]
+
+
+def innermost(nodes: np.ndarray, edges: np.ndarray) -> Iterator[np.ndarray]:
+    """Sets of `nodes`, rising, that lead to one another and hold no such set but for their entry.
+
+    The entry is where a path from outside comes in.
+    """
+    inside = np.searchsorted(nodes, edges[np.isin(edges, nodes).all(axis=1)])
+    shape = (len(nodes), len(nodes))
+    graph = csr_array((np.ones(len(inside)), (inside[:, 0], inside[:, 1])), shape=shape)
+    _, component = connected_components(graph, connection="strong")
+    for c in np.flatnonzero(np.bincount(component) > 1):
+        members = nodes[component == c]
+        enters = ~np.isin(edges[:, 0], members) & np.isin(edges[:, 1], members)
+        entry = min(edges[enters, 1], default=members[0])
+        inner = list(innermost(members[members != entry], edges))
+        yield from inner or [members]
 
 
 def count(assembly: str) -> Counts:

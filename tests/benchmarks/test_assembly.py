@@ -103,6 +103,27 @@ def test_apple_writes_the_arrangement_after_the_name():
     assert count(APPLE) == Counts(fma=1, spills=1, vector_bits=128)
 
 
+def test_a_way_out_between_label_and_jump_is_no_part_of_the_loop():
+    """Blocks lie as the compiler sees fit: here the return, and the rest of the loop behind it."""
+    scattered = """
+kernel:
+.LBB0_1:
+	vfmadd231pd	%ymm1, %ymm2, %ymm3
+	testq	%rax, %rax
+	jne	.LBB0_2
+	vmovups	(%rsp), %ymm6
+	retq
+.LBB0_2:
+	vfmadd231pd	%ymm4, %ymm2, %ymm3
+	jmp	.LBB0_1
+.LBB0_3:
+	vmovups	%ymm6, (%rsp)
+	vfmadd231pd	%ymm4, %ymm2, %ymm3
+	jmp	.LBB0_2
+"""
+    assert count(scattered) == Counts(fma=2, spills=0, vector_bits=256)
+
+
 def test_the_last_jump_back_ends_a_loop():
     two_ways = """
 kernel:
@@ -216,8 +237,8 @@ def test_every_kernel_is_read(figures):
 @pytest.mark.parametrize(
     "name",
     [
-        "matmul._tiles", "small.multiply_one", "covariance.rank_update", "krylov.project",
-        "krylov.project_back", "symmetric.times_block", "layers.forward", "layers.weight_gradient",
+        "matmul._tiles", "covariance.rank_update", "krylov.project", "krylov.project_back",
+        "symmetric.times_block", "layers.forward", "layers.weight_gradient",
     ],
 )  # fmt: skip
 def test_tiles_stay_in_registers(figures, name):
