@@ -25,15 +25,16 @@ from benchmarks.process import Absent, Failed
 from benchmarks.report import write_json
 
 LIMIT = 300.0  # seconds that compiling the tile kernels may take
+SOURCES = ("assembly.py", "tiles.py")  # what the figures of the tile kernels depend on here
 AGAIN = 2  # times that worse seconds are measured again: all have to be worse
 
 Kernels = dict[str, dict[str, float]]
 
 
-def compare_assembly(gate: Gate, findings: Findings) -> None:
+def compare_assembly(gate: Gate, findings: Findings, *, quick: bool) -> None:
     """Fused multiply-adds and spills in the loops of the tile kernels."""
     with ThreadPoolExecutor(2) as both:
-        base, head = both.map(tile_kernels, (gate.base, gate.head))
+        base, head = both.map(lambda side: tile_kernels(side, quick), (gate.base, gate.head))
     for name in base.keys() & head.keys():
         findings.others += [(name, figure) for figure in figures.assembly(base[name], head[name])]
         for side, this, other in (("BASE", base, head), ("HEAD", head, base)):
@@ -41,18 +42,20 @@ def compare_assembly(gate: Gate, findings: Findings) -> None:
                 findings.notes.append(f"tile kernel {name}: {side} has none")
 
 
-def tile_kernels(side: Side) -> Kernels:
+def tile_kernels(side: Side, quick: bool) -> Kernels:
     """What `python -m benchmarks.assembly` prints on one side."""
     environment = side.environment
+    options = ["--quick"] if quick else []
     file = environment.folder / "assembly.json"
-    registry = hashlib.sha256((side.stick / "benchmarks" / "assembly.py").read_bytes()).hexdigest()
-    if file.exists() and (known := json.loads(file.read_text()))["registry"] == registry:
+    sources = [(side.stick / "benchmarks" / name).read_bytes() for name in SOURCES]
+    key = hashlib.sha256(repr((sources, options)).encode()).hexdigest()
+    if file.exists() and (known := json.loads(file.read_text()))["key"] == key:
         kernels: Kernels = known["kernels"]
         return kernels
     with tempfile.TemporaryDirectory(dir=environment.folder) as empty:
         try:
             done = subprocess.run(
-                [environment.python, "-m", "benchmarks.assembly"],
+                [environment.python, "-m", "benchmarks.assembly", *options],
                 cwd=side.stick,
                 env=side.with_cache(Path(empty)).environment(),
                 capture_output=True,
@@ -67,7 +70,7 @@ def tile_kernels(side: Side) -> Kernels:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise CannotCompare(f"{environment.source}: the tile kernels do not compile: {last}")
     kernels = json.loads(done.stdout)
-    write_json(file, {"registry": registry, "kernels": kernels})
+    write_json(file, {"key": key, "kernels": kernels})
     return kernels
 
 
@@ -78,12 +81,16 @@ def compare_seconds(
     deadline: float,
     say: Callable[[str], None],
 ) -> None:
-    """Processor seconds of the first call of each case."""
+    """Processor seconds of the first call of each case, as far as the time goes."""
     files = [side.environment.folder / "compile.json" for side in (gate.base, gate.head)]
     known = [json.loads(file.read_text()) if file.exists() else {} for file in files]
     for i, case in enumerate(chosen):
-        if case.group == "startup" or monotonic() > deadline:
+        if case.group == "startup":
             continue
+        if monotonic() > deadline:
+            left = len([case for case in chosen[i:] if case.group != "startup"])
+            findings.notes.append(f"compile seconds of {left} cases were not measured: no time")
+            return
         measured = all(case.name in seconds for seconds in known)
         if not measured:
             say(f"compiling [{i + 1}/{len(chosen)}] {case.name} …")
