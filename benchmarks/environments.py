@@ -13,6 +13,7 @@ import io
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -105,7 +106,7 @@ def git(*arguments: str, repository: Path = ROOT) -> bytes:
 
 def resolve(side: str, given: str, repository: Path = ROOT) -> Source:
     """The commit or the folder that `given` names."""
-    if (Path(given) / "pyproject.toml").is_file():
+    if given and (Path(given) / "pyproject.toml").is_file():
         folder = Path(given).resolve()
         return Source(side, given, None, folder, _key(_content(folder)))
     try:
@@ -179,9 +180,7 @@ def build(source: Source, store: Path, *, again: str = "", versions: str = "") -
             _run(source, log, [sys.executable, "-m", "venv", str(folder / "env")])
             constraints = ["--constraint", str(folder / "versions.txt")]
             _run(source, log, [environment.python, *INSTALL, *constraints, str(environment.tree)])
-        freeze = [environment.python, "-m", "pip", "freeze", "--exclude", "mmlfast"]
-        packages = subprocess.run(freeze, capture_output=True, text=True, check=True).stdout
-        write_json(folder / "built.json", {"packages": packages.split("\n")[:-1]})
+        write_json(folder / "built.json", {"packages": _packages(environment)})
     except OSError as error:
         raise CannotCompare(f"{source}: cannot be built: {error}") from error
     return environment
@@ -211,10 +210,23 @@ def _run(source: Source, log: io.TextIOWrapper, command: list[str]) -> None:
         failure = f"not finished after {LIMIT:g} s"
     if failure:
         log.flush()
-        written = Path(log.name).read_text(errors="replace").splitlines()
-        words = [line.strip() for line in written if "error" in line.lower()] or written
-        last = words[-1][:300] if words else "no output"
-        raise CannotCompare(f"{source} does not build: {failure}: {last} (the log: {log.name})")
+        raise CannotCompare(
+            f"{source} does not build: {failure}: {_reason(Path(log.name))} (the log: {log.name})"
+        )
+
+
+def _packages(environment: Environment) -> list[str]:
+    freeze = [environment.python, "-m", "pip", "freeze", "--exclude", "mmlfast"]
+    done = subprocess.run(freeze, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def _reason(log: Path) -> str:
+    """The line of a log that says most: of the last exception, else of pip, else the last."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    raised = [line for line in lines if re.match(r"[\w.]*(Error|Exception): .", line)]
+    said = [line for line in lines if line.startswith("ERROR: ")]
+    return (raised or said or lines or ["no output"])[-1][:300]
 
 
 def remove_old(store: Path, used: set[Path]) -> None:
