@@ -181,7 +181,7 @@ def build(source: Source, store: Path, *, again: str = "", versions: str = "") -
             constraints = ["--constraint", str(folder / "versions.txt")]
             _run(source, log, [environment.python, *INSTALL, *constraints, str(environment.tree)])
         write_json(folder / "built.json", {"packages": _packages(environment)})
-    except OSError as error:
+    except (OSError, subprocess.CalledProcessError) as error:
         raise CannotCompare(f"{source}: cannot be built: {error}") from error
     return environment
 
