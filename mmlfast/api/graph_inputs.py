@@ -47,7 +47,7 @@ def _read_file(path: Path, weight: str | None) -> Any:
     if path.is_file() and name.endswith((".mtx", ".mtx.gz")):
         from scipy.io import mmread
 
-        return _as_square(mmread(path), weight, str(path))
+        return _as_square(mmread(path, spmatrix=False), weight, str(path))
     return read_edges(path, weight=weight)
 
 
