@@ -19,7 +19,6 @@ COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "peakmem_call": ("memory", report.size),
     "track_error": ("error", report.number),
     "track_passes": ("passes", "{:g}".format),
-    "track_iterations": ("iterations", "{:g}".format),
     "track_gflops": ("GFLOP/s", "{:.1f}".format),
     "track_ratio": ("as fast as", "{:.2f}×".format),
 }

@@ -158,31 +158,22 @@ class Error(InProcess):
         return float(self.cells[name].case.check(self.call(self.inputs), self.inputs))
 
 
-class Count(InProcess):
-    """A number that the result tells of how it was obtained; it does not vary between runs."""
+class Passes(InProcess):
+    """How often the result says the data were gone through: passes, iterations, sweeps or epochs.
 
-    count: ClassVar[str]
+    It is the first number of the case's counts, and the same in every run.
+    """
+
+    method, suffix, unit = "track_passes", "Passes", "passes"
 
     @classmethod
     def cells_of(cls, case: Case) -> dict[str, Cell]:
         return super().cells_of(case) if case.counts else {}
 
     def measure(self, name: str) -> float:
-        tell = self.cells[name].case.counts
-        assert tell is not None
-        return float(tell(self.call(self.inputs)).get(self.count, math.nan))
-
-
-class Passes(Count):
-    """Passes over the data."""
-
-    method, suffix, unit, count = "track_passes", "Passes", "passes", "passes"
-
-
-class Iterations(Count):
-    """Iterations until convergence."""
-
-    method, suffix, unit, count = "track_iterations", "Iterations", "iterations", "iterations"
+        counts = self.cells[name].case.counts
+        assert counts is not None
+        return float(next(iter(counts(self.call(self.inputs)).values())))
 
 
 class Apart(Kind):
@@ -238,7 +229,7 @@ class Ratio(Apart):
         return shown(outcome.ratio(rival)) if {OURS, rival} <= set(outcome.measured) else math.nan
 
 
-KINDS: tuple[type[Kind], ...] = (Seconds, Memory, Error, Passes, Iterations, Gflops, Ratio)
+KINDS: tuple[type[Kind], ...] = (Seconds, Memory, Error, Passes, Gflops, Ratio)
 
 
 def make(
