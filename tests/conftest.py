@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
 
+pytest_plugins = ["pytester"]  # only the top conftest may ask for it
+
 # The first example may compile a kernel: neither a deadline nor a slow start says anything.
 settings.register_profile(
     "mmlfast",

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import mmlfast
+import mmlfast.testing
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "mmlfast"
@@ -95,6 +96,13 @@ def test_api_does_not_import_the_command(path):
     assert [name for name in imports(path) if within(name, "mmlfast.cli", "typer")] == []
 
 
+@each(sorted((PACKAGE / "testing").rglob("*.py")))
+def test_testing_stands_alone(path):
+    """It times whatever it is given, other commits of mmlfast too."""
+    allowed = ("numpy", "scipy", "pytest", "mmlfast.testing", *sys.stdlib_module_names)
+    assert [name for name in imports(path) if not within(name, *allowed)] == []
+
+
 def test_the_package_itself_imports_only_the_standard_library():
     statements = [node for node in tree(PACKAGE / "__init__.py").body if not is_type_checking(node)]
     names = [name for node in statements for name in imports(PACKAGE / "__init__.py", node)]
@@ -111,6 +119,16 @@ def test_importing_the_package_loads_nothing_heavy():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_plugin_that_every_pytest_loads_brings_nothing_along():
+    code = """import sys, mmlfast.testing.pytest_plugin
+foreign = {name.split(".")[0] for name in sys.modules} - sys.stdlib_module_names
+print(foreign & {"numpy", "scipy", "numba", "sklearn"}, "mmlfast.testing.ratios" in sys.modules)"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["set()", "True"]
 
 
 @each([path for path in SOURCES if path != JIT])
@@ -191,6 +209,18 @@ def test_a_public_name_resolves_and_shows_how_it_is_used(name):
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_the_readme_knows_every_public_name(name):
+    assert name in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", mmlfast.testing.__all__)
+def test_a_name_for_tests_shows_how_it_is_used(name):
+    docstring = getattr(mmlfast.testing, name).__doc__
+    assert "Examples\n" in docstring, f"mmlfast.testing.{name} has no Examples section"
+    assert ">>>" in docstring
+
+
+@pytest.mark.parametrize("name", ["assert_not_slower", "paired_benchmark"])
+def test_the_readme_knows_how_to_guard_speed(name):
     assert name in (ROOT / "README.md").read_text(encoding="utf-8")
 
 

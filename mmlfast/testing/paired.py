@@ -16,16 +16,25 @@ from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from mmlfast.testing.ratios import Comparison, Pair, Rules, judge
+from mmlfast.testing.ratios import Comparison, Pair, Rules, judge, median_ratio
 
 Turn = Callable[[int], float]
 
 FAR = 4  # times as slow, above which each side takes as many calls as fill its own turn
 SAMPLES = 15  # of one turn at most: a median of fewer calls is less robust, of more no better
+GROWTH = 100  # of the calls of a turn: what a coarse clock reads as nothing may take a while
 
 
 class Sides(NamedTuple):
-    """The two that are compared: functions of a number of calls that return seconds of one."""
+    """The two that are compared: functions of a number of calls that return seconds of one.
+
+    Examples
+    --------
+    >>> from mmlfast.testing import Sides
+    >>> sides = Sides(candidate=lambda number: 0.25, baseline=lambda number: 0.5)
+    >>> sides.candidate(3)
+    0.25
+    """
 
     candidate: Turn
     baseline: Turn
@@ -38,6 +47,7 @@ def turn_of(function: Callable[[], Any]) -> Turn:
         samples = min(number, SAMPLES)
         calls = -(-number // samples)
         collects = gc.isenabled()
+        gc.collect(0)  # the young alone: cycles that calls leave behind shall not add up
         gc.disable()
         try:
             if number > 1:
@@ -70,14 +80,25 @@ def compare(launch: Callable[[], AbstractContextManager[Sides]], rules: Rules) -
     -------
     Comparison
         "slower" only where `rules.confirmations` launches say so by themselves.
+
+    Examples
+    --------
+    Two processes, two servers, or a simulation: whatever tells the seconds of a call.
+
+    >>> from contextlib import nullcontext
+    >>> from mmlfast.testing import Rules, Sides, compare
+    >>> sides = Sides(candidate=lambda number: 0.75, baseline=lambda number: 0.5)
+    >>> print(compare(lambda: nullcontext(sides), Rules()))
+    1.500× the time of the baseline (99 % interval 1.500 to 1.500, 20 pairs): slower
     """
     deadline = perf_counter() + rules.seconds
     launches: list[list[Pair]] = []
     while True:
         left = deadline - perf_counter()
         share = left / (rules.launches - len(launches))
+        fewest = max(map(len, launches), default=0)  # or a long launch would outvote the others
         with launch() as sides:
-            launches.append(alternate(sides, rules, perf_counter() + share))
+            launches.append(alternate(sides, rules, perf_counter() + share, fewest))
         result = judge(launches, rules)
         if result.verdict == "slower" and not _confirmed(launches, rules):
             result = replace(result, verdict="unclear")
@@ -87,18 +108,19 @@ def compare(launch: Callable[[], AbstractContextManager[Sides]], rules: Rules) -
 
 
 def _confirmed(launches: list[list[Pair]], rules: Rules) -> bool:
-    slower = [
-        pairs
-        for pairs in launches
-        if pairs and median(p.candidate / p.baseline for p in pairs) > rules.ratio
-    ]
+    slower = [pairs for pairs in launches if median_ratio([pairs]).ratio > rules.ratio]
     return len(slower) >= min(rules.confirmations, rules.launches)
 
 
-def alternate(sides: Sides, rules: Rules, deadline: float) -> list[Pair]:
-    """Pairs of turns of one launch, each side first in every other pair."""
-    numbers = _numbers_of_calls(sides, rules)
+class _Numbers(NamedTuple):
+    candidate: int
+    baseline: int
+
+
+def alternate(sides: Sides, rules: Rules, deadline: float, fewest: int = 0) -> list[Pair]:
+    """Pairs of turns of one launch, `fewest` if time allows, each side first in every other."""
     pairs: list[Pair] = []
+    numbers = _Numbers(1, 1)
     while len(pairs) < rules.most:
         if len(pairs) % 2:
             candidate = sides.candidate(numbers.candidate)
@@ -108,38 +130,48 @@ def alternate(sides: Sides, rules: Rules, deadline: float) -> list[Pair]:
             pairs.append(Pair(sides.candidate(numbers.candidate), baseline))
         if perf_counter() > deadline:
             break
-        if not len(pairs) % 2 and judge([pairs], rules).settled:
+        wanted = _wanted(pairs[-1], numbers, rules)
+        short = any(more >= 2 * number for more, number in zip(wanted, numbers, strict=True))
+        if short and len(pairs) <= 2:
+            numbers = wanted
+            pairs.clear()
+        elif len(pairs) % 2 == 0 and len(pairs) >= fewest and judge([pairs], rules).settled:
             break
     return pairs
 
 
-class _Numbers(NamedTuple):
-    candidate: int
-    baseline: int
-
-
-def _numbers_of_calls(sides: Sides, rules: Rules) -> _Numbers:
+def _wanted(pair: Pair, numbers: _Numbers, rules: Rules) -> _Numbers:
     """Calls in a turn: as many of both, or the turns would differ, unless one is far slower."""
-
-    def needed(seconds: float) -> int:
-        return max(1, math.ceil(rules.turn / max(seconds, 1e-9)))
-
-    # A first call is often far slower than the next.
-    numbers = [needed(side(min(needed(side(1)), SAMPLES))) for side in sides]
-    most, least = max(numbers), min(numbers)
-    return _Numbers(*numbers) if most > FAR * least else _Numbers(most, most)
+    needed = [
+        math.ceil(min(rules.turn / max(seconds, 1e-9), GROWTH * number))
+        for seconds, number in zip(pair, numbers, strict=True)
+    ]
+    most, least = max(needed), min(needed)
+    return _Numbers(*needed) if most > FAR * least else _Numbers(most, most)
 
 
 def compare_functions(
     candidate: Callable[[], Any], baseline: Callable[[], Any], rules: Rules
 ) -> Comparison:
-    """Compare two functions within this process, each called once before the clock runs."""
+    """Compare two functions within this process, each called once before the clock runs.
+
+    Examples
+    --------
+    >>> from mmlfast.testing import Rules, compare_functions
+    >>> result = compare_functions(lambda: sum(range(300)), lambda: sum(range(900)), Rules())
+    >>> print(result)  # doctest: +SKIP
+    0.317× the time of the baseline (99 % interval 0.314 to 0.321, 6 pairs): faster
+    """
+    cold = True
 
     @contextmanager
     def launch() -> Iterator[Sides]:
+        nonlocal cold
         gc.collect()
-        candidate()
-        baseline()
+        if cold:
+            candidate()
+            baseline()
+            cold = False
         yield Sides(turn_of(candidate), turn_of(baseline))
 
     return compare(launch, rules)

@@ -6,6 +6,8 @@ before a test asks for the fixture.
 
 from __future__ import annotations
 
+import math
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +22,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("paired benchmarks", "paired timing of two callables (mmlfast)")
     group.addoption(
         "--paired-ratio",
-        type=float,
+        type=_ratio,
         default=1.1,
         metavar="RATIO",
         help="how many times as long a candidate may take (default: 1.1)",
     )
     group.addoption(
         "--paired-seconds",
-        type=float,
+        type=_seconds,
         default=10.0,
         metavar="SECONDS",
         help="the most time one comparison takes (default: 10)",
     )
+
+
+def _ratio(text: str) -> float:
+    if not 1 < _float(text) < math.inf:
+        raise ArgumentTypeError(f"must be above 1, such as 1.1 for ten percent slower; got {text}")
+    return float(text)
+
+
+def _seconds(text: str) -> float:
+    if not 0 < _float(text) < math.inf:
+        raise ArgumentTypeError(f"must be positive and finite; got {text}")
+    return float(text)
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"must be a number; got {text}") from None
 
 
 @pytest.fixture
@@ -79,14 +100,14 @@ def record(request: pytest.FixtureRequest, comparison: Comparison) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """One line for each comparison."""
-    lines = [
+    lines = {  # a set: the report of a subtest repeats what its test has measured so far
         (report.nodeid, value)
         for reports in terminalreporter.stats.values()
         for report in reports
         if getattr(report, "when", None) == "call"
         for name, value in report.user_properties
         if name == "paired_benchmark"
-    ]
+    }
     if lines:
         terminalreporter.section("paired benchmarks")
         for nodeid, value in sorted(lines):

@@ -9,20 +9,33 @@ does not; its logarithm makes twice as long and half as long weigh the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from functools import lru_cache
+from itertools import accumulate
+from numbers import Real
+from statistics import median
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 Verdict = Literal["slower", "faster", "same", "unclear"]
 
 RESAMPLES = 2000
 SLOW = 1.0  # seconds of a call above which fewer pairs have to do
+SHORTEST, LONGEST = 1e-12, 1e12  # seconds: a coarse clock reads 0, whose ratio would be 0 / 0
 
 
 class Pair(NamedTuple):
-    """Seconds of a call of each side, measured one right after the other."""
+    """Seconds of a call of each side, measured one right after the other.
+
+    Examples
+    --------
+    >>> from mmlfast.testing import Pair
+    >>> Pair(candidate=0.25, baseline=0.5)
+    Pair(candidate=0.25, baseline=0.5)
+    """
 
     candidate: float
     baseline: float
@@ -53,6 +66,16 @@ class Rules:
     confirmations : int
         Launches that have to be slower by their own medians before the verdict is "slower".  A
         process keeps the luck of its memory addresses for life: pairs alone never average it out.
+
+    Examples
+    --------
+    >>> from mmlfast.testing import Rules
+    >>> Rules(ratio=1.05, seconds=60).launches
+    3
+    >>> Rules(ratio=0.9)
+    Traceback (most recent call last):
+        ...
+    ValueError: ratio must be above 1, such as 1.1 for ten percent slower; got 0.9
     """
 
     ratio: float = 1.10
@@ -68,14 +91,31 @@ class Rules:
 
     def __post_init__(self) -> None:
         """Refuse rules under which nothing could be said."""
-        if not (isinstance(self.ratio, (int, float)) and 1 < self.ratio < math.inf):
+        if not 1 < _number(self, "ratio") < math.inf:
             raise ValueError(
                 f"ratio must be above 1, such as 1.1 for ten percent slower; got {self.ratio!r}"
             )
-        if not (isinstance(self.seconds, (int, float)) and 0 < self.seconds < math.inf):
-            raise ValueError(f"seconds must be a positive number; got {self.seconds!r}")
-        if not 0.5 <= self.confidence < 1:
+        for name in ("seconds", "turn"):
+            if not 0 < _number(self, name) < math.inf:
+                raise ValueError(f"{name} must be positive and finite; got {getattr(self, name)!r}")
+        if not 0.5 <= _number(self, "confidence") < 1:
             raise ValueError(f"confidence must lie in [0.5, 1); got {self.confidence!r}")
+        for name in ("least", "least_if_slow", "most", "convict", "launches", "confirmations"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and value >= 1):
+                raise ValueError(f"{name} must be a whole number, at least 1; got {value!r}")
+        if self.convict > self.most * self.launches:
+            raise ValueError(
+                f"convict={self.convict} pairs are never reached: at most "
+                f"most × launches = {self.most * self.launches} are measured"
+            )
+
+
+def _number(rules: Rules, name: str) -> float:
+    value = getattr(rules, name)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number; got {value!r}")
+    return float(value)
 
 
 class Interval(NamedTuple):
@@ -87,37 +127,85 @@ class Interval(NamedTuple):
 
 
 def median_ratio(launches: Sequence[Sequence[Pair]], confidence: float = 0.99) -> Interval:
-    """exp of the median of log(candidate / baseline), with its percentile bootstrap interval.
+    """2 ** median of log₂(candidate / baseline), with its percentile bootstrap interval.
 
-    Pairs are drawn again within their launch.  One pair says nothing of its spread: the interval
-    is then (0, ∞).
+    The interval is never narrower than that between the order statistics which enclose the median
+    at this confidence whatever the distribution, nor, where so few pairs have none (fewer than 8 at
+    99 %), than from the least to the largest.  One pair says nothing of its spread: (0, ∞).
+
+    Parameters
+    ----------
+    launches : sequence of sequences of Pair
+        All pairs count the same, whatever their launch.
+    confidence : float, default 0.99
+
+    Returns
+    -------
+    Interval
+        `ratio`, `low`, `high`.
 
     References
     ----------
     Efron & Tibshirani, *An Introduction to the Bootstrap*, chapter 13.
-    """
-    from scipy.stats import bootstrap
 
-    logs = [np.log([p.candidate / p.baseline for p in pairs]) for pairs in launches if pairs]
+    Examples
+    --------
+    >>> from mmlfast.testing import Pair, median_ratio
+    >>> median_ratio([[Pair(2.0, 1.0), Pair(2.0, 0.5), Pair(1.0, 1.0)]])
+    Interval(ratio=2.0, low=1.0, high=4.0)
+    """
+    logs = sorted(_log(pair) for pairs in launches for pair in pairs)
     if not logs:
         return Interval(math.nan, 0.0, math.inf)
-    middle = math.exp(float(np.median(np.concatenate(logs))))
-    enough = [values for values in logs if len(values) > 1]
-    if not enough:
+    middle = math.exp2(median(logs))
+    if len(logs) == 1:
         return Interval(middle, 0.0, math.inf)
+    low, high = _bootstrap(logs, confidence)
+    # The bootstrap alone is too narrow: of 4000 samples at 99 % it missed the median in 12 % of
+    # those of 4 pairs, 4 % of 12, 2 % of 20.
+    outer = _order_statistic(len(logs), confidence)
+    return Interval(
+        middle, math.exp2(min(low, logs[outer])), math.exp2(max(high, logs[-1 - outer]))
+    )
 
-    def median(*parts: np.ndarray, axis: int) -> np.ndarray:
-        return np.asarray(np.median(np.concatenate(parts, axis=axis), axis=axis))
 
-    low, high = bootstrap(
-        enough,
-        median,
-        method="percentile",
-        confidence_level=confidence,
-        n_resamples=RESAMPLES,
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return Interval(middle, math.exp(low), math.exp(high))
+def _log(pair: Pair) -> float:
+    candidate, baseline = (min(max(seconds, SHORTEST), LONGEST) for seconds in pair)
+    return math.log2(candidate / baseline)
+
+
+def _bootstrap(ordered: Sequence[float], confidence: float) -> tuple[float, float]:
+    import numpy as np
+
+    below, above = _ranks(len(ordered))
+    values = np.asarray(ordered)
+    medians = (values[below] + values[above]) / 2
+    low, high = np.quantile(medians, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+@lru_cache
+def _ranks(n: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Where the two middle values of each resample lie among the n sorted ones.
+
+    They do not depend on the values, so a look at the verdict costs microseconds:
+    scipy.stats.bootstrap takes 20 times as long, and its import a second.
+    """
+    import numpy as np
+
+    drawn = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
+    drawn.sort(axis=1)
+    return drawn[:, (n - 1) // 2], drawn[:, n // 2]
+
+
+@lru_cache
+def _order_statistic(n: int, confidence: float) -> int:
+    """The largest k with P(k or fewer of n values lie below their median) ≤ (1 − confidence) / 2.
+
+    0 where there is none.
+    """
+    below = accumulate(math.comb(n, k) / 2**n for k in range(n))
+    return max(sum(p <= (1 - confidence) / 2 for p in below) - 1, 0)
 
 
 @dataclass(frozen=True)
@@ -138,6 +226,12 @@ class Comparison:
     n_pairs, n_launches : int
         How much was measured.
     rules : Rules
+
+    Examples
+    --------
+    >>> from mmlfast.testing import Comparison, Rules
+    >>> print(Comparison(0.5, 0.48, 0.53, "faster", 0.01, 0.02, 8, 1, Rules()))
+    0.500× the time of the baseline (99 % interval 0.480 to 0.530, 8 pairs): faster
     """
 
     ratio: float
@@ -152,10 +246,12 @@ class Comparison:
 
     def __str__(self) -> str:
         """One line: the ratio, its interval and what that proves."""
+        few = self.verdict == "unclear" and self.n_pairs < self.rules.convict
         return (
             f"{self.ratio:.3f}× the time of the baseline "
             f"({100 * self.rules.confidence:g} % interval {self.low:.3f} to {self.high:.3f}, "
-            f"{self.n_pairs} pairs): {self.verdict}"
+            f"{self.n_pairs} {'pair' if self.n_pairs == 1 else 'pairs'}): {self.verdict}"
+            + (", for there was no time for more pairs" if few else "")
         )
 
     @property
@@ -182,15 +278,15 @@ class Comparison:
 def judge(launches: Sequence[Sequence[Pair]], rules: Rules) -> Comparison:
     """The verdict on all pairs so far."""
     interval = median_ratio(launches, rules.confidence)
-    n_pairs = sum(map(len, launches))
-    seconds = [_median(p[side] for pairs in launches for p in pairs) for side in (0, 1)]
-    least = rules.least_if_slow if min(seconds) > SLOW else rules.least
+    pairs = [pair for launch in launches for pair in launch]
+    candidate, baseline = map(median, zip(*pairs, strict=True)) if pairs else (math.nan, math.nan)
+    least = rules.least_if_slow if min(candidate, baseline) > SLOW else rules.least
     return Comparison(
         *interval,
-        _verdict(interval, n_pairs, least, rules),
-        candidate_seconds=seconds[0],
-        baseline_seconds=seconds[1],
-        n_pairs=n_pairs,
+        _verdict(interval, len(pairs), least, rules),
+        candidate_seconds=candidate,
+        baseline_seconds=baseline,
+        n_pairs=len(pairs),
         n_launches=len(launches),
         rules=rules,
     )
@@ -204,8 +300,3 @@ def _verdict(interval: Interval, n_pairs: int, least: int, rules: Rules) -> Verd
     if interval.high < 1 / rules.ratio:
         return "faster"
     return "same" if interval.high < rules.ratio else "unclear"
-
-
-def _median(values: Iterable[float]) -> float:
-    listed = list(values)
-    return float(np.median(listed)) if listed else math.nan

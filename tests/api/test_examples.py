@@ -11,7 +11,7 @@ import pytest
 
 import mmlfast
 
-STOREYS = ("mmlfast.api", "mmlfast.runtime")
+STOREYS = ("mmlfast.api", "mmlfast.runtime", "mmlfast.testing")
 MODULES = [
     module.name
     for storey in STOREYS
