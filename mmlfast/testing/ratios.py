@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import accumulate
 from numbers import Real
 from statistics import median
@@ -184,7 +184,7 @@ def _bootstrap(ordered: Sequence[float], confidence: float) -> tuple[float, floa
     return float(low), float(high)
 
 
-@lru_cache
+@cache
 def _ranks(n: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Where the two middle values of each resample lie among the n sorted ones.
 
@@ -193,12 +193,13 @@ def _ranks(n: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """
     import numpy as np
 
+    middle = [(n - 1) // 2, n // 2]
     drawn = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
-    drawn.sort(axis=1)
-    return drawn[:, (n - 1) // 2], drawn[:, n // 2]
+    below, above = np.partition(drawn, middle, axis=1)[:, middle].T.copy()
+    return below, above
 
 
-@lru_cache
+@cache
 def _order_statistic(n: int, confidence: float) -> int:
     """The largest k with P(k or fewer of n values lie below their median) ≤ (1 − confidence) / 2.
 

@@ -2,7 +2,7 @@
 
     python -m tests.testing.simulation [TRIALS]
 
-prints how often the whole procedure says "slower", by true ratio and noise.
+prints how often `assert_not_slower` says "slower", by true ratio and noise of a turn.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from mmlfast.testing import Comparison, Rules, Sides, compare
+from mmlfast.testing.assertions import MOST, TURN
 
 NOISES = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5)
+ASSERTION = Rules(seconds=10, turn=TURN, most=MOST)
 RATIOS = (1.0, 1.05, 1.1, 1.15, 1.3)
 
 
@@ -91,14 +93,15 @@ class Machine:
 
 def slower(trials: int, **properties: float) -> float:
     """Part of the trials in which the verdict is "slower"."""
-    verdicts = [Machine(seed=seed, **properties).compare().verdict for seed in range(trials)]
-    return verdicts.count("slower") / trials
+    found = [Machine(seed=seed, **properties).compare(ASSERTION) for seed in range(trials)]
+    return sum(result.verdict == "slower" for result in found) / trials
 
 
 def table(trials: int) -> Iterator[str]:
     yield "noise  pairs" + "".join(f"{ratio:8.2f}" for ratio in RATIOS)
     for noise in NOISES:
-        pairs = [Machine(noise=noise, seed=seed).compare().n_pairs for seed in range(trials)]
+        machines = [Machine(noise=noise, seed=seed) for seed in range(trials)]
+        pairs = [machine.compare(ASSERTION).n_pairs for machine in machines]
         parts = [slower(trials, ratio=ratio, noise=noise) for ratio in RATIOS]
         yield f"{noise:5.0%} {sum(pairs) / trials:6.1f}" + "".join(f"{p:8.1%}" for p in parts)
 

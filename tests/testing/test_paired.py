@@ -84,6 +84,16 @@ def test_a_turn_has_as_many_calls_as_fill_it(call, numbers):
     assert machine.turns[-1][1] * call >= Rules().turn / 2
 
 
+def test_a_far_slower_side_takes_its_own_number_of_calls():
+    machine = Machine(1000.0, call=0.001)
+    assert machine.compare(Rules(seconds=100)).ratio == pytest.approx(1000)
+    assert {number for name, number in machine.turns if name == "A"} == {1}
+    assert {number for name, number in machine.turns if name == "B"} == {1, 40}
+    machine = Machine(3.0, call=0.001)
+    machine.compare(Rules(seconds=100))
+    assert [number for _, number in machine.turns[2:]] == [40] * (len(machine.turns) - 2)
+
+
 def test_short_turns_do_not_count():
     machine = Machine(call=0.004)
     assert machine.compare().n_pairs == len(machine.turns) / 2 - 1
@@ -208,7 +218,14 @@ def function_of(machine: Machine, seconds: float, calls: list[float] | None = No
 
 
 @pytest.mark.parametrize(
-    ("number", "calls"), [(1, 1), (2, 3), (SAMPLES, SAMPLES + 1), (16, 31), (150, 151), (151, 166)]
+    ("number", "calls"),
+    [
+        (1, 1),
+        (2, 3),
+        (SAMPLES, 1 + SAMPLES),
+        (SAMPLES + 1, 1 + 2 * SAMPLES),
+        (3 * SAMPLES, 1 + 3 * SAMPLES),
+    ],
 )
 def test_a_turn_calls_once_to_warm_up_and_then_equally_often_for_each_sample(
     machine, number, calls
