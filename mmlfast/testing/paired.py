@@ -16,7 +16,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from mmlfast.testing.ratios import Comparison, Pair, Rules, judge, median_ratio
+from mmlfast.testing.ratios import Comparison, Pair, Rules, enough, judge, median_ratio
 
 Turn = Callable[[int], float]
 
@@ -102,7 +102,8 @@ def compare(launch: Callable[[], AbstractContextManager[Sides]], rules: Rules) -
         share = left / (rules.launches - len(launches))
         fewest = max(map(len, launches), default=0)  # or a long launch would outvote the others
         with launch() as sides:
-            launches.append(alternate(sides, rules, perf_counter() + share, fewest))
+            limits = Limits(perf_counter() + share, deadline, fewest)
+            launches.append(alternate(sides, rules, limits))
         result = judge(launches, rules)
         if result.verdict == "slower" and not _confirmed(launches, rules):
             result = replace(result, verdict="unclear")
@@ -121,8 +122,21 @@ class _Numbers(NamedTuple):
     baseline: int
 
 
-def alternate(sides: Sides, rules: Rules, deadline: float, fewest: int = 0) -> list[Pair]:
-    """Pairs of turns of one launch, `fewest` if time allows, each side first in every other."""
+class Limits(NamedTuple):
+    """What ends a launch beside a clear verdict.
+
+    share : the time at which others are to follow, once there are enough pairs for a verdict
+    deadline : the time at which everything is over
+    fewest : pairs before a clear verdict ends it
+    """
+
+    share: float
+    deadline: float
+    fewest: int = 0
+
+
+def alternate(sides: Sides, rules: Rules, limits: Limits) -> list[Pair]:
+    """Pairs of turns of one launch, each side first in every other."""
     pairs: list[Pair] = []
     numbers = _Numbers(1, 1)
     while len(pairs) < rules.most:
@@ -132,14 +146,15 @@ def alternate(sides: Sides, rules: Rules, deadline: float, fewest: int = 0) -> l
         else:
             baseline = sides.baseline(numbers.baseline)
             pairs.append(Pair(sides.candidate(numbers.candidate), baseline))
-        if perf_counter() > deadline:
+        now = perf_counter()
+        if now > limits.deadline or (now > limits.share and enough(pairs, rules)):
             break
         wanted = _wanted(pairs[-1], numbers, rules)
         short = any(more >= 2 * number for more, number in zip(wanted, numbers, strict=True))
         if short and len(pairs) <= 2:
             numbers = wanted
             pairs.clear()
-        elif len(pairs) % 2 == 0 and len(pairs) >= fewest and judge([pairs], rules).settled:
+        elif len(pairs) % 2 == 0 and len(pairs) >= limits.fewest and judge([pairs], rules).settled:
             break
     return pairs
 

@@ -281,10 +281,9 @@ def judge(launches: Sequence[Sequence[Pair]], rules: Rules) -> Comparison:
     interval = median_ratio(launches, rules.confidence)
     pairs = [pair for launch in launches for pair in launch]
     candidate, baseline = map(median, zip(*pairs, strict=True)) if pairs else (math.nan, math.nan)
-    least = rules.least_if_slow if min(candidate, baseline) > SLOW else rules.least
     return Comparison(
         *interval,
-        _verdict(interval, len(pairs), least, rules),
+        _verdict(interval, pairs, rules),
         candidate_seconds=candidate,
         baseline_seconds=baseline,
         n_pairs=len(pairs),
@@ -293,11 +292,17 @@ def judge(launches: Sequence[Sequence[Pair]], rules: Rules) -> Comparison:
     )
 
 
-def _verdict(interval: Interval, n_pairs: int, least: int, rules: Rules) -> Verdict:
-    if n_pairs < least:
+def enough(pairs: Sequence[Pair], rules: Rules) -> bool:
+    """Whether a verdict may be given; slow calls have to do with fewer pairs."""
+    slow = bool(pairs) and min(map(median, zip(*pairs, strict=True))) > SLOW
+    return len(pairs) >= (rules.least_if_slow if slow else rules.least)
+
+
+def _verdict(interval: Interval, pairs: Sequence[Pair], rules: Rules) -> Verdict:
+    if not enough(pairs, rules):
         return "unclear"
     if interval.low > rules.ratio:
-        return "slower" if n_pairs >= rules.convict else "unclear"
+        return "slower" if len(pairs) >= rules.convict else "unclear"
     if interval.high < 1 / rules.ratio:
         return "faster"
     return "same" if interval.high < rules.ratio else "unclear"
