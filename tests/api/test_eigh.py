@@ -59,8 +59,10 @@ def test_every_layout(n, layout):
     A = symmetric(6, n, "float64")
     kept, expected = A.copy(), eigh(A)
     result = eigh(laid_out(A, layout))
-    for ours, theirs in zip(result, expected, strict=True):
+    for ours, theirs in zip(result[:2], expected[:2], strict=True):
         np.testing.assert_array_equal(ours, theirs, strict=True)
+    # The residual is rounding alone, and the BLAS of numpy 2.0 rounds products by their layout.
+    np.testing.assert_allclose(result.residual, expected.residual, rtol=0.5, strict=True)
     np.testing.assert_array_equal(A, kept)
 
 
