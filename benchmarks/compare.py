@@ -36,6 +36,9 @@ from mmlfast.testing import Rules
 QUICK_TOTAL, FULL_TOTAL = 540.0, 3300.0  # seconds in all, builds included
 QUICK_EACH, FULL_EACH = 20.0, 40.0  # seconds a case is given while others wait
 LEAST_EACH = 2.0
+# Short turns and many: beside busy processes the interval is half as wide as with 40 ms and 40.
+TURN, MOST = 0.02, 80
+LAUNCHES = 5  # of a case that stays in doubt: the luck of a process is worth up to 10 %
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -101,7 +104,8 @@ def examine(args: argparse.Namespace, findings: Findings) -> None:
     total = args.seconds or (QUICK_TOTAL if args.quick else FULL_TOTAL)
     deadline = monotonic() + total
     try:
-        rules = Rules(ratio=args.ratio, seconds=QUICK_EACH if args.quick else FULL_EACH)
+        each = QUICK_EACH if args.quick else FULL_EACH
+        rules = Rules(ratio=args.ratio, seconds=each, turn=TURN, most=MOST, launches=LAUNCHES)
         chosen = cases.select(args.case, quick=args.quick)
     except (KeyError, ValueError) as error:
         raise CannotCompare(str(error.args[0])) from None
