@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -82,9 +83,20 @@ def show() -> int:
     return 0
 
 
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The arguments; cases may stand on either side of the options, which argparse refuses."""
+    top = parser()
+    args, rest = top.parse_known_args(arguments)
+    if rest and (not hasattr(args, "case") or any(word.startswith("-") for word in rest)):
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        args.case += rest
+    return args
+
+
 def main() -> int:
     """Run the command line; the exit status."""
-    args = parser().parse_args()
+    args = parse()
     if args.command == "run":
         return measure(args)
     if args.command == "list":

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import compare, figures, gate_report
+from benchmarks.__main__ import parse
 from benchmarks.environments import ROOT, Source
 from benchmarks.gate import Gate, Result, Side
 from benchmarks.gate_report import Findings
@@ -272,9 +273,15 @@ def test_reports_say_the_same_thrice(run, tmp_path):
 
 
 def command(*arguments: str):
-    from benchmarks.__main__ import parser
+    return parse(["compare", *arguments])
 
-    return parser().parse_args(["compare", *arguments])
+
+def test_cases_may_stand_on_both_sides_of_options(capsys):
+    args = command("a", "b", "exp_", "--quick", "tanh_")
+    assert (args.base, args.head, args.case, args.quick) == ("a", "b", ["exp_", "tanh_"], True)
+    with pytest.raises(SystemExit):
+        command("a", "b", "--quik")
+    assert "unrecognized arguments: --quik" in capsys.readouterr().err
 
 
 def test_an_unknown_commit_is_one_line_and_exit_status_2(capsys):
