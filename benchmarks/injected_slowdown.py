@@ -41,30 +41,19 @@ def loop_again(variable: str, begin: str, end: str, percent: int) -> dict[str, s
 # `--calibrate` prints 1.15.
 INJECTIONS = [
     Injection(
-        "rotate_2160x3840_f32",
-        "mmlfast/kernels/warp.py",
-        {
-            "    row, stop = span\n": "    row, stop, again = span[0], span[1], False\n",
-            "        row += depth\n": (
-                "        again = not again and row // BAND_ROWS * 3 % 20 < 3\n"
-                "        row += 0 if again else depth\n"
-            ),
-        },
-    ),
-    Injection(
         "eigh_10000x8x8_f64",
         "mmlfast/kernels/jacobi.py",
-        loop_again("group", "groups[0]", "groups[1]", 15),
+        loop_again("group", "groups[0]", "groups[1]", 21),
     ),
     Injection(
         "ols_20000x100x5_f64",
         "mmlfast/kernels/least_squares.py",
-        loop_again("group", "groups[0]", "groups[1]", 15),
+        loop_again("group", "groups[0]", "groups[1]", 25),
     ),
     Injection(
         "matmul_20000x16x16_f64",
         "mmlfast/kernels/small.py",
-        loop_again("i", "span[0]", "span[1]", 15),
+        loop_again("i", "span[0]", "span[1]", 17),
     ),
 ]
 
