@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -147,3 +148,16 @@ def test_who_does_not_measure_sees_nothing(installed):
     result = installed("-k", "other")
     result.assert_outcomes(passed=1, deselected=4)
     result.stdout.no_fnmatch_line("*paired benchmarks*")
+
+
+def test_what_the_readme_offers_to_paste_runs_as_it_stands(installed, pytester):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.partition("## Guard your own code")[2]
+    code = re.search(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE).group(1)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    seconds = "Pair(candidate(), baseline())"
+    pytester.makeconftest(CONFTEST.replace(seconds, "(candidate(), baseline(), Pair(1, 2))[2]"))
+    pytester.makepyfile(test_pasted=code)
+    result = installed("test_pasted.py")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines("test_pasted.py::test_fixture: 0.500× the time of the baseline*")
