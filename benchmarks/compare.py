@@ -77,6 +77,8 @@ def main(args: argparse.Namespace) -> int:
         findings.failure = str(reason)
     except OSError as error:
         findings.failure = f"cannot go on: {error}"
+    except KeyboardInterrupt:
+        findings.failure = "interrupted"
     print(gate_report.plain(findings))
     code = findings.exit_code
     for path, save in ((args.json, gate_report.save_json), (args.markdown, save_markdown)):
@@ -162,6 +164,7 @@ def build_both(
         changed = set(built[0].packages) ^ set(built[1].packages)
         if changed:
             findings.notes.append(f"packages differ: {', '.join(sorted(changed))}")
+    findings.packages = built[1].packages
     return built
 
 

@@ -30,6 +30,7 @@ State = Literal[
 REGRESSIONS: tuple[State, ...] = ("broken", "slower", "worse")
 NOT_COMPARED: tuple[State, ...] = ("failed", "missing")
 
+LIMIT = 300.0  # seconds an answer may take before the worker counts as hanging
 MEMORY_LAUNCHES = 3  # memory that grew is measured again: the least of so many launches counts
 
 
@@ -142,7 +143,7 @@ class Gate:
     def _compile(self, case: Case, side: Side) -> float:
         with tempfile.TemporaryDirectory(dir=side.environment.folder) as empty:
             installation = side.with_cache(Path(empty))
-            with Worker(self.registry, case, OURS, "tiny", installation) as worker:
+            with Worker(self.registry, case, OURS, "tiny", installation, LIMIT) as worker:
                 seconds = worker.warming
             shutil.copytree(empty, side.environment.cache, dirs_exist_ok=True)
         return seconds
@@ -152,7 +153,9 @@ class Gate:
         """Workers of base and head, both asleep."""
         with ExitStack() as stack, ThreadPoolExecutor(2) as starts:
             starting = [
-                starts.submit(Worker, self.registry, case, OURS, self.size, side.installation)
+                starts.submit(
+                    Worker, self.registry, case, OURS, self.size, side.installation, LIMIT
+                )
                 for side in (self.base, self.head)
             ]
             workers, failures = [], []

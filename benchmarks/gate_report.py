@@ -12,6 +12,7 @@ from benchmarks.gate import NOT_COMPARED, REGRESSIONS, Result
 from benchmarks.report import machine, seconds, write_json
 
 COLUMNS = ("case", "BASE", "HEAD", "ratio", "interval", "pairs", "verdict")
+OF_MACHINE = {"cpu", "cores", "system", "python"}
 WORDS = {
     "broken": "BROKEN",
     "slower": "SLOWER",
@@ -38,6 +39,7 @@ class Findings:
     notes : lines that explain
     failure : why nothing could be compared, "" where it could
     accepted : names of cases and kernels whose regressions are wanted
+    packages : what is installed beside the head, as pip freezes it
     """
 
     sides: tuple[str, str]
@@ -47,6 +49,7 @@ class Findings:
     notes: list[str] = field(default_factory=list)
     failure: str = ""
     accepted: Sequence[str] = ()
+    packages: Sequence[str] = ()
 
     @property
     def regressions(self) -> list[str]:
@@ -153,7 +156,7 @@ def lines(findings: Findings) -> list[str]:
 def plain(findings: Findings) -> str:
     """For the terminal."""
     parts = [table(findings.results)] if findings.results else []
-    return "\n".join([*parts, *lines(findings), findings.headline, spell_machine()])
+    return "\n".join([*parts, *lines(findings), findings.headline, spell_machine(findings)])
 
 
 def markdown(findings: Findings) -> str:
@@ -169,14 +172,25 @@ def markdown(findings: Findings) -> str:
         ]
     parts.append(
         f"A case is slower where the whole interval of its ratio lies above {findings.ratio:g}. "
-        + spell_machine()
+        + spell_machine(findings)
     )
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def spell_machine() -> str:
-    """What the figures depend on."""
-    return ", ".join(f"{key} {value}" for key, value in machine().items() if value is not None)
+def conditions(findings: Findings) -> dict[str, Any]:
+    """What the figures depend on: the machine, and the versions that were measured with."""
+    here = machine()
+    if not findings.packages:
+        return here
+    there = dict(line.split("==", 1) for line in findings.packages if "==" in line)
+    return {name: value if name in OF_MACHINE else there.get(name) for name, value in here.items()}
+
+
+def spell_machine(findings: Findings) -> str:
+    """The same in one line."""
+    return ", ".join(
+        f"{key} {value}" for key, value in conditions(findings).items() if value is not None
+    )
 
 
 def save_json(path: Path, findings: Findings) -> None:
@@ -188,7 +202,8 @@ def save_json(path: Path, findings: Findings) -> None:
         "regressions": findings.regressions,
         "not_compared": findings.not_compared,
         "notes": findings.notes,
-        "machine": machine(),
+        "machine": conditions(findings),
+        "packages": list(findings.packages),
         "cases": {r.name: as_json(r) for r in findings.results},
         "others": [{"of": name, **figure._asdict()} for name, figure in findings.others],
     }

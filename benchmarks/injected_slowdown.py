@@ -89,7 +89,7 @@ def main() -> None:
         runs.append(found)
         experiment.keep(args.record, runs)
         case = found["cases"][injection.case]
-        ratio = case["comparison"]["ratio"] if case["comparison"] else float("nan")
+        ratio = (case["comparison"] or {}).get("ratio") or float("nan")
         print(
             f"{number:3} {found['seconds']:5.0f} s  {injection.case} {ratio:.3f}× "
             f"{case['state']}; named: {', '.join(experiment.named(found)) or 'none'}",

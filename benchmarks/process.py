@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.case import Case
 
-LIMIT = 1800.0  # seconds a single answer may take
+LIMIT = 1800.0  # seconds a single answer may take, unless the caller is less patient
 SAMPLE = 0.002  # seconds between two looks at the memory
 PAUSE = 0.15  # OpenBLAS threads spin on after a call, 106 ms where measured, and slow the next one
 CAN_STOP = hasattr(signal, "SIGSTOP")
@@ -91,7 +91,9 @@ class Worker:
         contestant: str,
         size: str = "normal",
         installation: Installation | None = None,
+        limit: float = LIMIT,
     ) -> None:
+        self._limit = limit
         installation = installation or Installation()
         env = installation.environment()
         if case.threads is not None:
@@ -147,12 +149,11 @@ class Worker:
         """Seconds of one call, and the most bytes by which it made the process grow."""
         before = peak = anonymous_bytes(self._process.pid)
         self._send(do="call", number=1)
-        while self._answers.empty():
+        deadline = monotonic() + self._limit
+        while self._answers.empty() and self._process.poll() is None and monotonic() < deadline:
             peak = max(peak, anonymous_bytes(self._process.pid))
-            threading.Event().wait(SAMPLE)
-            if self._process.poll() is not None:
-                break
-        return float(self._receive()["seconds"]), peak - before
+            sleep(SAMPLE)
+        return float(self._receive(deadline)["seconds"]), peak - before
 
     def error(self) -> float:
         """The error of the last result."""
@@ -194,12 +195,12 @@ class Worker:
         except OSError as error:
             raise Failed(f"{self.name} died: {self._last_words()}") from error
 
-    def _receive(self) -> dict[str, Any]:
-        start = monotonic()
+    def _receive(self, deadline: float | None = None) -> dict[str, Any]:
+        left = self._limit if deadline is None else max(0.0, deadline - monotonic())
         try:
-            line = self._answers.get(timeout=LIMIT)
+            line = self._answers.get(timeout=left)
         except queue.Empty:
-            raise Failed(f"{self.name} gave no answer in {monotonic() - start:.0f} s") from None
+            raise Failed(f"{self.name} gave no answer in {self._limit:.0f} s") from None
         if line is None:
             raise Failed(f"{self.name} died: {self._last_words()}")
         answer: dict[str, Any] = json.loads(line)

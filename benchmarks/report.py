@@ -7,7 +7,7 @@ import math
 import os
 import platform
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -183,8 +183,16 @@ def save_json(path: Path, outcomes: Iterable[Outcome]) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """The file is whole or not there."""
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    """The file is whole or not there; what is not a number or not finite becomes null."""
+    write_text(path, json.dumps(_finite(content), indent=1, allow_nan=False) + "\n")
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import compare, figures, gate_report
+from benchmarks import compare, figures, gate, gate_report
 from benchmarks.__main__ import parse
 from benchmarks.environments import ROOT, Source
 from benchmarks.gate import Gate, Result, Side
 from benchmarks.gate_report import Findings
 from benchmarks.process import Installation
-from mmlfast.testing import Rules
+from mmlfast.testing import Pair, Rules
+from mmlfast.testing.ratios import judge
 
 REGISTRY = """
 import os, signal, time
@@ -61,6 +62,9 @@ def dies_later():
         return 0.0
     return call
 
+def hangs():
+    return lambda inputs: time.sleep(60.0 if inputs == "normal" and HEAD else 0.0) or 0.0
+
 def keeps(base, head):
     kept = []
     def call(inputs):
@@ -89,6 +93,7 @@ CASES = [
     make("gone", misses("HEAD")),
     make("killed", killed),
     make("dies later", dies_later),
+    make("hangs", hangs),
     make("hungry", keeps(10, 60_000_000)),
     make("elsewhere", uses_another_mmlfast),
 ]
@@ -124,9 +129,9 @@ def registry(tmp_path_factory):
 def run(registry):
     folder, module = registry
     sides = (Side(Environment(side, folder), ROOT) for side in ("BASE", "HEAD"))
-    gate = Gate(*sides, registry="gate_registry")
+    both = Gate(*sides, registry="gate_registry")
     rules = Rules(turn=0.002, seconds=4.0)
-    return lambda name, **options: gate.run(module.get(name), rules, **options)
+    return lambda name, **options: both.run(module.get(name), rules, **options)
 
 
 @pytest.mark.parametrize("name", ["slower", "faster"])
@@ -195,6 +200,13 @@ def test_what_cannot_run_is_not_compared(run, name, side, says):
     assert result.note.startswith(side)
     assert says in result.note
     assert exit_code(result) == 2
+
+
+def test_a_worker_that_hangs_is_not_waited_for(run, monkeypatch):
+    monkeypatch.setattr(gate, "LIMIT", 2.0)
+    result = run("hangs")
+    assert result.state == "failed"
+    assert result.note == "HEAD gave no answer in 2 s"
 
 
 def findings(*results: Result, **options) -> Findings:
@@ -270,6 +282,20 @@ def test_reports_say_the_same_thrice(run, tmp_path):
     assert saved["exit_code"] == 1
     assert saved["cases"]["slower"]["comparison"]["verdict"] == "slower"
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["c.json"]
+
+
+def test_json_holds_null_where_a_figure_is_not_finite(tmp_path):
+    one_pair = judge([[Pair(1.0, 1.0)]], Rules())
+    gate_report.save_json(tmp_path / "c.json", findings(Result("a", "unclear", "", one_pair)))
+    saved = json.loads((tmp_path / "c.json").read_text(), parse_constant=pytest.fail)
+    assert saved["cases"]["a"]["comparison"]["high"] is None
+
+
+def test_versions_are_those_that_were_measured_with():
+    found = findings(packages=["numpy==9.9.9", "odd @ file:///x"])
+    assert "numpy 9.9.9, " in gate_report.spell_machine(found) + ", "
+    assert "scipy" not in gate_report.spell_machine(found)
+    assert "scipy" in gate_report.spell_machine(findings())
 
 
 def command(*arguments: str):
