@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from benchmarks.figures import Figure
 from benchmarks.gate import NOT_COMPARED, REGRESSIONS, Result
-from benchmarks.report import machine, seconds, write_json
+from benchmarks.report import aligned, machine, seconds, write_json
 
 COLUMNS = ("case", "BASE", "HEAD", "ratio", "interval", "pairs", "verdict")
 OF_MACHINE = {"cpu", "cores", "system", "python"}
@@ -125,22 +126,8 @@ def row(result: Result) -> tuple[str, ...]:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Aligned columns that are Markdown too."""
-    lines = [COLUMNS, *map(row, results)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
-    text = {0, 6}
-
-    def spell(line: tuple[str, ...]) -> str:
-        cells = (
-            c.ljust(w) if i in text else c.rjust(w)
-            for i, (c, w) in enumerate(zip(line, widths, strict=True))
-        )
-        return "| " + " | ".join(cells) + " |"
-
-    rule = "|".join(
-        "-" * (w + 2) if i in text else "-" * (w + 1) + ":" for i, w in enumerate(widths)
-    )
-    return "\n".join([spell(COLUMNS), f"|{rule}|", *map(spell, lines[1:])])
+    """The cases under their columns."""
+    return aligned([COLUMNS, *map(row, results)], left={0, len(COLUMNS) - 1})
 
 
 def lines(findings: Findings) -> list[str]:
@@ -150,7 +137,17 @@ def lines(findings: Findings) -> list[str]:
     said += [
         f"{r.state}: {r.name}: {r.note}" for r in findings.results if r.state in ("new", "mended")
     ]
-    return said + findings.notes
+    return said + findings.notes + beside_the_clock(findings)
+
+
+def beside_the_clock(findings: Findings) -> list[str]:
+    """How many figures of each kind were compared; the worse ones are named elsewhere."""
+    figures = [figure for r in findings.results for figure in r.figures]
+    figures += [figure for _, figure in findings.others]
+    counted = Counter(figure.name for figure in figures)
+    worse = sum(figure.worse for figure in figures)
+    kinds = ", ".join(f"{name} {count}" for name, count in counted.items())
+    return [f"Compared beside the clock: {kinds}; {worse} worse."] if counted else []
 
 
 def plain(findings: Findings) -> str:

@@ -7,7 +7,7 @@ import math
 import os
 import platform
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,26 +98,26 @@ def notes(outcome: Outcome) -> list[str]:
 
 
 def table(all_rows: Iterable[Row]) -> str:
-    """Aligned columns between bars."""
-    lines = [COLUMNS, *all_rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
-    left = {0, 1, len(COLUMNS) - 1}
+    """The comparisons under their columns."""
+    return aligned([COLUMNS, *all_rows], left={0, 1, len(COLUMNS) - 1})
 
-    def spell(line: tuple[str, ...]) -> str:
+
+def aligned(lines: Sequence[Sequence[str]], left: Collection[int]) -> str:
+    """A table that reads as plain text and as Markdown; the columns `left` begin at their bars."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+
+    def spell(line: Sequence[str]) -> str:
         cells = (
-            c.ljust(w) if i in left else c.rjust(w)
-            for i, (c, w) in enumerate(zip(line, widths, strict=True))
+            cell.ljust(width) if i in left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
         return "| " + " | ".join(cells) + " |"
 
     rule = (
-        "|"
-        + "|".join(
-            "-" * (w + 2) if i in left else "-" * (w + 1) + ":" for i, w in enumerate(widths)
-        )
-        + "|"
+        "-" * (width + 2) if i in left else "-" * (width + 1) + ":"
+        for i, width in enumerate(widths)
     )
-    return "\n".join([spell(COLUMNS), rule, *map(spell, lines[1:])])
+    return "\n".join([spell(lines[0]), f"|{'|'.join(rule)}|", *map(spell, lines[1:])])
 
 
 def exit_code(all_rows: Iterable[Row]) -> int:

@@ -273,6 +273,7 @@ def test_reports_say_the_same_thrice(run, tmp_path):
         assert "slower: takes " in report
         assert "HEAD died: exit status -9" in report
         assert "packages differ: numpy==2.0.0" in report
+        assert "Compared beside the clock: error 1, memory 1; 0 worse." in report
         assert "1 regressed, 1 not compared" in report
     assert text.startswith("## Performance: regression\n")
     rows = [line for line in plain.splitlines() if line.startswith("|")]
