@@ -30,7 +30,7 @@ lint: $(VENV)/.stamp-lint  ## ruff and mypy
 	$(BIN)/mypy
 
 # asv builds what is committed; its exit status 2 says that a figure failed, and the others stand.
-bench: $(VENV)/.stamp-bench  ## asv: the quick cases on the current commit, in under ten minutes
+bench: $(VENV)/.stamp-bench  ## asv: the quick cases on the current commit, one table
 	@git diff --quiet HEAD -- mmlfast || echo "What is not committed of mmlfast/ is not measured."
 	$(BIN)/asv machine --yes >/dev/null
 	$(BIN)/asv run 'HEAD^!'; status=$$?; $(BIN)/python -m benchmarks.history; exit $$status
