@@ -28,7 +28,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from mmlfast.testing.ratios import Comparison, Pair, Rules, enough, judge, median_ratio
+from mmlfast.testing.ratios import Comparison, Pair, Rules, enough, is_slow, judge, median_ratio
 
 Turn = Callable[[int], float]
 
@@ -119,8 +119,10 @@ def compare(launch: Callable[[], AbstractContextManager[Sides]], rules: Rules) -
         result = judge(launches, rules)
         if result.verdict == "slower" and not _confirmed(launches, rules):
             result = replace(result, verdict="unclear")
-        over = len(launches) == rules.launches or perf_counter() > deadline
-        if over or result.settled or not result.suspicious:
+        if len(launches) == rules.launches or perf_counter() > deadline:
+            return result
+        enough_launches = len(launches) >= rules.fewest_launches or is_slow(launches[-1])
+        if enough_launches and (result.settled or not result.suspicious):
             return result
 
 

@@ -24,6 +24,9 @@ Verdict = Literal["slower", "faster", "same", "unclear"]
 
 RESAMPLES = 2000
 SLOW = 1.0  # seconds of a call above which fewer pairs have to do
+COUNTS = (
+    "least", "least_if_slow", "most", "convict", "launches", "fewest_launches", "confirmations",
+)  # fmt: skip
 SHORTEST, LONGEST = 1e-12, 1e12  # seconds: a coarse clock reads 0, whose ratio would be 0 / 0
 
 
@@ -63,6 +66,8 @@ class Rules:
         Pairs before the verdict "slower".
     launches : int
         How often both sides may be started anew while the verdict is in doubt.
+    fewest_launches : int
+        Launches before any verdict, of calls of up to a second.
     confirmations : int
         Launches that have to be slower by their own medians before the verdict is "slower".  A
         process keeps the luck of its memory addresses for life: pairs alone never average it out.
@@ -87,6 +92,7 @@ class Rules:
     most: int = 40
     convict: int = 10
     launches: int = 3
+    fewest_launches: int = 1
     confirmations: int = 2
 
     def __post_init__(self) -> None:
@@ -100,7 +106,7 @@ class Rules:
                 raise ValueError(f"{name} must be positive and finite; got {getattr(self, name)!r}")
         if not 0.5 <= _number(self, "confidence") < 1:
             raise ValueError(f"confidence must lie in [0.5, 1); got {self.confidence!r}")
-        for name in ("least", "least_if_slow", "most", "convict", "launches", "confirmations"):
+        for name in COUNTS:
             value = getattr(self, name)
             if not (isinstance(value, int) and value >= 1):
                 raise ValueError(f"{name} must be a whole number, at least 1; got {value!r}")
@@ -294,8 +300,12 @@ def judge(launches: Sequence[Sequence[Pair]], rules: Rules) -> Comparison:
 
 def enough(pairs: Sequence[Pair], rules: Rules) -> bool:
     """Whether a verdict may be given; slow calls have to do with fewer pairs."""
-    slow = bool(pairs) and min(map(median, zip(*pairs, strict=True))) > SLOW
-    return len(pairs) >= (rules.least_if_slow if slow else rules.least)
+    return len(pairs) >= (rules.least_if_slow if is_slow(pairs) else rules.least)
+
+
+def is_slow(pairs: Sequence[Pair]) -> bool:
+    """Whether a call takes more than a second."""
+    return bool(pairs) and min(map(median, zip(*pairs, strict=True))) > SLOW
 
 
 def _verdict(interval: Interval, pairs: Sequence[Pair], rules: Rules) -> Verdict:

@@ -126,6 +126,8 @@ def test_both_sides_are_started_anew_while_in_doubt():
     assert Machine(1.06).compare().n_launches == 3  # "same", but above half the threshold
     assert Machine(1.2).compare().n_launches == 2
     assert Machine(0.5).compare().n_launches == 1
+    assert Machine(1.0).compare(Rules(fewest_launches=2)).n_launches == 2
+    assert Machine(1.0, call=1.5).compare(Rules(fewest_launches=2, seconds=99)).n_launches == 1
 
 
 def test_launches_weigh_the_same_however_soon_they_are_clear_by_themselves():
@@ -328,3 +330,10 @@ def test_results_do_not_live_together(machine, monkeypatch, cyclic, most):
     compare_functions(call, call, Rules(seconds=100))
     assert Huge.most <= most
     gc.collect()
+
+
+def test_a_lucky_first_launch_hides_nothing_where_two_are_asked_for():
+    machine = Machine(1.15, launch_bias=(0.9, 1.0, 1.0, 1.0, 1.0))
+    assert machine.compare(Rules(launches=5)).verdict == "same"
+    machine = Machine(1.15, launch_bias=(0.9, 1.0, 1.0, 1.0, 1.0))
+    assert machine.compare(Rules(launches=5, fewest_launches=2)).verdict == "slower"
