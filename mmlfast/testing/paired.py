@@ -122,7 +122,8 @@ def compare(launch: Callable[[], AbstractContextManager[Sides]], rules: Rules) -
         if len(launches) == rules.launches or perf_counter() > deadline:
             return result
         enough_launches = len(launches) >= rules.fewest_launches or is_slow(launches[-1])
-        if enough_launches and (result.settled or not result.suspicious):
+        doubtful = result.suspicious or any(judge([one], rules).suspicious for one in launches)
+        if enough_launches and (result.settled or not doubtful):
             return result
 
 
