@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -67,7 +68,13 @@ def test_a_tree_becomes_an_environment_once(tree, tmp_path, monkeypatch):
     source = resolve("HEAD", str(tree))
     built = build(source, tmp_path / "store")
     code = "import mmlfast; print(mmlfast.answer, mmlfast.__file__)"
-    done = subprocess.run([built.python, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [built.python, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+    )
     answer, home = done.stdout.split()
     assert answer == "42"
     assert home.startswith(str(built.folder))
