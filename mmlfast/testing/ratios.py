@@ -186,7 +186,10 @@ def _bootstrap(ordered: Sequence[float], confidence: float) -> tuple[float, floa
     below, above = _ranks(len(ordered))
     values = np.asarray(ordered)
     medians = (values[below] + values[above]) / 2
-    low, high = np.quantile(medians, [(1 - confidence) / 2, (1 + confidence) / 2])
+    tail = (1 - confidence) / 2
+    # Both ends by the same rule, so that swapped sides have the reciprocal interval.
+    low = np.quantile(medians, tail, method="lower")
+    high = -np.quantile(-medians, tail, method="lower")
     return float(low), float(high)
 
 
@@ -194,13 +197,15 @@ def _bootstrap(ordered: Sequence[float], confidence: float) -> tuple[float, floa
 def _ranks(n: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Where the two middle values of each resample lie among the n sorted ones.
 
+    Every resample has its mirror image: what is drawn favours neither side.
     They do not depend on the values, so a look at the verdict costs microseconds:
     scipy.stats.bootstrap takes 20 times as long, and its import a second.
     """
     import numpy as np
 
     middle = [(n - 1) // 2, n // 2]
-    drawn = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
+    drawn = np.random.default_rng(0).integers(n, size=(RESAMPLES // 2, n))
+    drawn = np.concatenate([drawn, n - 1 - drawn])
     below, above = np.partition(drawn, middle, axis=1)[:, middle].T.copy()
     return below, above
 

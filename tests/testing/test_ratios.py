@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from random import Random
 
 import numpy as np
 import pytest
@@ -54,6 +55,16 @@ def test_swapped_sides_give_the_reciprocal(launches):
     if there.high < math.inf:
         assert back.low == pytest.approx(1 / there.high, rel=1e-12)
         assert back.high == pytest.approx(1 / there.low, rel=1e-12)
+
+
+@pytest.mark.parametrize("n", range(2, 80, 3))
+def test_resamples_favour_neither_side(n):
+    random = Random(n)
+    for _ in range(50):
+        pairs = [Pair(random.choice([1.0, 2.0, 4.0]), random.choice([1.0, 2.0])) for _ in range(n)]
+        there, back = median_ratio([pairs]), median_ratio([[Pair(b, a) for a, b in pairs]])
+        assert back.low * there.high == pytest.approx(1, rel=1e-12)
+        assert back.high * there.low == pytest.approx(1, rel=1e-12)
 
 
 def test_one_pair_says_nothing_of_its_spread():
