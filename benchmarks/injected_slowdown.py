@@ -43,7 +43,7 @@ INJECTIONS = [
     Injection(
         "eigh_10000x8x8_f64",
         "mmlfast/kernels/jacobi.py",
-        loop_again("group", "groups[0]", "groups[1]", 24),
+        loop_again("group", "groups[0]", "groups[1]", 22),
     ),
     Injection(
         "ols_20000x100x5_f64",
