@@ -183,18 +183,18 @@ def align(
 
 def split(
     chosen: list[Case],
-    registered: tuple[set[str] | None, set[str] | None],
+    registered: tuple[dict[str, bool] | None, dict[str, bool] | None],
     args: argparse.Namespace,
 ) -> tuple[list[Case], list[Result]]:
     """The cases to run, and a result for each that one side has removed."""
     base, head = registered
-    gone = []
+    gone: list[Result] = []
     if head is not None:
         lost = [case.name for case in chosen if case.name not in head]
-        if base is not None and not (args.case or args.quick):
-            lost += sorted(base - head - set(lost))
-        for name in lost:
-            whose = "HEAD has no such case" if base is None or name in base else "neither side has"
-            gone.append(Result(name, "missing", f"{whose}: renamed or removed"))
+        for name, quick in (base or {}).items():
+            asked = not args.case or any(part in name for part in args.case)
+            if name not in head and name not in lost and asked and (quick or not args.quick):
+                lost.append(name)
+        gone = [Result(n, "missing", "HEAD has no such case: renamed or removed") for n in lost]
         chosen = [case for case in chosen if case.name not in lost]
     return chosen, gone

@@ -253,9 +253,12 @@ def copy_cases(target: Path) -> Path:
     return target
 
 
-def case_names(environment: Environment) -> set[str] | None:
-    """The cases that the tree of one side registers; None where it has no registry."""
-    code = "import json, benchmarks.cases as c; print(json.dumps(list(c.CASES)))"
+def case_names(environment: Environment) -> dict[str, bool] | None:
+    """The cases that the tree of one side registers, and which are quick; None without any."""
+    code = (
+        "import json, benchmarks.cases as c; "
+        "print(json.dumps({n: getattr(case, 'quick', False) for n, case in c.CASES.items()}))"
+    )
     done = subprocess.run(
         [environment.python, "-c", code],
         cwd=environment.tree,
@@ -263,4 +266,4 @@ def case_names(environment: Environment) -> set[str] | None:
         capture_output=True,
         text=True,
     )
-    return set(json.loads(done.stdout.splitlines()[-1])) if done.returncode == 0 else None
+    return dict(json.loads(done.stdout.splitlines()[-1])) if done.returncode == 0 else None

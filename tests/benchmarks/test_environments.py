@@ -79,7 +79,7 @@ def test_a_tree_becomes_an_environment_once(tree, tmp_path, monkeypatch):
     assert answer == "42"
     assert home.startswith(str(built.folder))
     assert built.packages == []
-    assert environments.case_names(built) == {"a", "b"}
+    assert environments.case_names(built) == {"a": False, "b": False}
 
     steps = []
     monkeypatch.setattr(environments, "_packages", lambda environment: [])

@@ -353,13 +353,29 @@ def test_a_removed_case_is_missing_and_a_new_one_is_run():
             self.name = name
 
     chosen = [Named("kept"), Named("only in the tree")]
-    run, gone = compare.split(chosen, ({"kept", "removed"}, {"kept"}), command("a", "b"))
+    base = {"kept": True, "removed": False}
+    run, gone = compare.split(chosen, (base, {"kept": True}), command("a", "b"))
     assert [case.name for case in run] == ["kept"]
     assert {(r.name, r.state) for r in gone} == {
         ("only in the tree", "missing"),
         ("removed", "missing"),
     }
-    run, gone = compare.split([Named("new")], ({"kept"}, {"kept", "new"}), command("a", "b"))
+    run, gone = compare.split([Named("new")], ({}, {"new": True}), command("a", "b"))
     assert [case.name for case in run] == ["new"]
     run, gone = compare.split([Named("kept")], (None, None), command("a", "b"))
     assert gone == []
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [
+        ((), {"quick_one", "slow_one"}),
+        (("--quick",), {"quick_one"}),
+        (("slow",), {"slow_one"}),
+        (("slow", "--quick"), set()),
+    ],
+)
+def test_what_was_removed_is_missing_where_it_would_have_been_chosen(options, missing):
+    base = {"quick_one": True, "slow_one": False}
+    _, gone = compare.split([], (base, {}), command("a", "b", *options))
+    assert {result.name for result in gone} == missing
