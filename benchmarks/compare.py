@@ -8,13 +8,17 @@ Exit status: 0 no regression, 1 a regression, 2 something could not be compared.
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
+from typing import NamedTuple
 
 from benchmarks import cases, compiled, gate_report
 from benchmarks.case import Case
@@ -34,12 +38,14 @@ from benchmarks.report import write_text
 from mmlfast.testing import Rules
 
 QUICK_TOTAL, FULL_TOTAL = 540.0, 3300.0  # seconds in all, builds included
-QUICK_EACH, FULL_EACH = 20.0, 40.0  # seconds a case is given while others wait
+EACH = 40.0  # seconds a case is given while others wait
 LEAST_EACH = 2.0
 # Short turns and many: beside busy processes the interval is half as wide as with 40 ms and 40.
-# Two launches or more: a process is up to 10 % slower or quicker than the next of the same code;
-# with one, two of seven slowdowns of an eigenproblem by 13 % passed.
-RULES = Rules(turn=0.02, most=80, launches=5, fewest_launches=2)
+# Many launches where they disagree: in a quarter of all processes stacks of eigenproblems take 15
+# to 20 % longer, for as long as their workspace stays on the physical pages that it was given.
+# With one launch two of seven slowdowns by 13 % passed; where two were enough to convict, one of
+# ten commits was called slower that had not touched them.
+RULES = Rules(turn=0.02, most=80, launches=13, fewest_launches=2, confirmations=4)
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -102,42 +108,70 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+class Limits(NamedTuple):
+    """Seconds in all, and when they end."""
+
+    total: float
+    deadline: float
+
+
 def examine(args: argparse.Namespace, findings: Findings) -> None:
-    """Fill `findings`, in the order from cheap to dear."""
-    total = args.seconds or (QUICK_TOTAL if args.quick else FULL_TOTAL)
-    deadline = monotonic() + total
+    """Fill `findings`."""
+    total = (QUICK_TOTAL if args.quick else FULL_TOTAL) if args.seconds is None else args.seconds
+    if not 0 < total < math.inf:
+        raise CannotCompare(f"--seconds must be positive and finite; got {total:g}")
+    limits = Limits(total, monotonic() + total)
     try:
-        each = QUICK_EACH if args.quick else FULL_EACH
-        rules = replace(RULES, ratio=args.ratio, seconds=each)
+        rules = replace(RULES, ratio=args.ratio, seconds=EACH)
         chosen = cases.select(args.case, quick=args.quick)
     except (KeyError, ValueError) as error:
         raise CannotCompare(str(error.args[0])) from None
     store = ROOT / "build" / "compare"
     store.mkdir(parents=True, exist_ok=True)
-    base, head = build_both(args.base, args.head, store, findings)
-    remove_old(store, {base.folder, head.folder})
-    with tempfile.TemporaryDirectory(dir=store, prefix="cases-") as folder:
-        stick = copy_cases(Path(folder) / "tree")
-        gate = Gate(Side(base, stick), Side(head, stick))
-        registered = case_names(base), case_names(head)
-        chosen, gone = split(chosen, registered, args)
-        findings.results += gone
-        say("compiling the tile kernels …")
-        compiled.compare_assembly(gate, findings, quick=args.quick)
-        half_way = deadline - total / 2
-        compiled.compare_seconds(gate, chosen, findings, half_way, say)
-        for i, case in enumerate(chosen):
-            left = deadline - monotonic()
-            say(f"[{i + 1}/{len(chosen)}] {case.name} …")
-            if left <= 0:
-                note = f"the {total:g} s were over: give more --seconds, or fewer cases"
-                result = Result(case.name, "failed", note)
-            else:
-                share = max(LEAST_EACH, min(rules.seconds, left / (len(chosen) - i)))
-                new = registered[0] is not None and case.name not in registered[0]
-                result = gate.run(case, replace(rules, seconds=share), new=new)
-            say(f"      {gate_report.WORDS[result.state]}")
-            findings.results.append(result)
+    with alone(store):
+        base, head = build_both(args.base, args.head, store, findings)
+        remove_old(store, {base.folder, head.folder})
+        with tempfile.TemporaryDirectory(dir=store, prefix="cases-") as folder:
+            stick = copy_cases(Path(folder) / "tree")
+            gate = Gate(Side(base, stick), Side(head, stick))
+            registered = case_names(base), case_names(head)
+            chosen, gone = split(chosen, registered, args)
+            findings.results += gone
+            new = set() if registered[0] is None else {c.name for c in chosen} - set(registered[0])
+            say("compiling the tile kernels …")
+            compiled.compare_assembly(gate, findings, quick=args.quick)
+            compiled.compare_seconds(gate, chosen, findings, limits.deadline - total / 2, say)
+            run_each(gate, chosen, new, rules, limits, findings)
+
+
+def run_each(
+    gate: Gate, chosen: list[Case], new: set[str], rules: Rules, limits: Limits, findings: Findings
+) -> None:
+    """The cases one after the other, each with its share of the time that is left."""
+    for i, case in enumerate(chosen):
+        left = limits.deadline - monotonic()
+        say(f"[{i + 1}/{len(chosen)}] {case.name} …")
+        if left <= 0:
+            note = f"the {limits.total:g} s were over: give more --seconds, or fewer cases"
+            result = Result(case.name, "failed", note)
+        else:
+            share = max(LEAST_EACH, min(rules.seconds, left / (len(chosen) - i)))
+            result = gate.run(case, replace(rules, seconds=share), new=case.name in new)
+        say(f"      {gate_report.WORDS[result.state]}")
+        findings.results.append(result)
+
+
+@contextmanager
+def alone(store: Path) -> Iterator[None]:
+    """One comparison at a time: two would time each other, and build the same environment."""
+    # asv reads this folder in an environment without it.
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(store / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise CannotCompare(f"another comparison runs in {store}: wait until it ends") from None
 
 
 def build_both(

@@ -135,8 +135,10 @@ def files_of(folder: Path) -> list[Path]:
     """What belongs to a tree: what git knows or would add, else all but hidden and built files."""
     try:
         listed = git("ls-files", "-coz", "--exclude-standard", ".", repository=folder)
-        found = [folder / name for name in listed.decode().split("\0") if name]
     except CannotCompare:
+        listed = b""
+    found = [folder / name for name in listed.decode().split("\0") if name]
+    if not found:  # no repository, or one that ignores the folder
         ignored = {"build", "dist", "__pycache__"}
         found = [
             path

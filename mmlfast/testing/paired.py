@@ -28,7 +28,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from mmlfast.testing.ratios import Comparison, Pair, Rules, enough, is_slow, judge, median_ratio
+from mmlfast.testing.ratios import Comparison, Pair, Rules, enough, is_slow, judge
 
 Turn = Callable[[int], float]
 
@@ -38,6 +38,7 @@ FAR = 4  # times as slow, above which each side takes as many calls as fill its 
 # cores 100 samples instead of 15 brought the standard deviation of log ratios from 0.28 down to
 # 0.0003 for calls of 0.03 ms, and from 0.15 to 0.0024 for calls of 0.6 ms.
 SAMPLES = 100
+SLOW_CONFIRMATIONS = 2  # more would take minutes where a call takes more than a second
 GROWTH = 100  # of the calls of a turn: what a coarse clock reads as nothing may take a while
 
 
@@ -95,7 +96,8 @@ def compare(launch: Callable[[], AbstractContextManager[Sides]], rules: Rules) -
     Returns
     -------
     Comparison
-        "slower" only where `rules.confirmations` launches say so by themselves.
+        "slower" only where launches that say so by themselves outnumber the others by
+        `rules.confirmations`.
 
     Examples
     --------
@@ -109,27 +111,39 @@ def compare(launch: Callable[[], AbstractContextManager[Sides]], rules: Rules) -
     """
     deadline = perf_counter() + rules.seconds
     launches: list[list[Pair]] = []
+    # One of those that a verdict needs may disagree; most need no more than that.
+    expected = min(rules.launches, max(rules.fewest_launches, rules.confirmations + 1))
     while True:
         left = deadline - perf_counter()
-        share = left / (rules.launches - len(launches))
+        share = left / max(expected - len(launches), 1)
         fewest = max(map(len, launches), default=0)  # or a long launch would outvote the others
         with launch() as sides:
             limits = Limits(perf_counter() + share, deadline, fewest)
             launches.append(alternate(sides, rules, limits))
         result = judge(launches, rules)
-        if result.verdict == "slower" and not _confirmed(launches, rules):
+        lead, needed = _lead(launches, rules), _needed(launches, rules)
+        if result.verdict == "slower" and lead < needed:
             result = replace(result, verdict="unclear")
         if len(launches) == rules.launches or perf_counter() > deadline:
             return result
         enough_launches = len(launches) >= rules.fewest_launches or is_slow(launches[-1])
+        clear = result.verdict == "slower" or (result.verdict == "faster" and lead <= 0)
         doubtful = result.suspicious or any(judge([one], rules).suspicious for one in launches)
-        if enough_launches and (result.settled or not doubtful):
+        if enough_launches and (clear or not doubtful or lead <= -needed):
             return result
 
 
-def _confirmed(launches: list[list[Pair]], rules: Rules) -> bool:
-    slower = [pairs for pairs in launches if median_ratio([pairs]).ratio > rules.ratio]
-    return len(slower) >= min(rules.confirmations, rules.launches)
+def _lead(launches: list[list[Pair]], rules: Rules) -> int:
+    """By how many launches that are slower by themselves outnumber those that are clearly not."""
+    results = [judge([pairs], rules) for pairs in launches]
+    slower = sum(result.ratio > rules.ratio for result in results)
+    return slower - sum(not result.suspicious for result in results)
+
+
+def _needed(launches: list[list[Pair]], rules: Rules) -> int:
+    """The lead that confirms "slower", or rules it out."""
+    most = SLOW_CONFIRMATIONS if is_slow(launches[-1]) else rules.confirmations
+    return min(rules.confirmations, most, rules.launches)
 
 
 class _Numbers(NamedTuple):

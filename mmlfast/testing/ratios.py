@@ -69,8 +69,10 @@ class Rules:
     fewest_launches : int
         Launches before any verdict, of calls of up to a second.
     confirmations : int
-        Launches that have to be slower by their own medians before the verdict is "slower".  A
-        process keeps the luck of its memory addresses for life: pairs alone never average it out.
+        By how many launches that are slower by their own medians have to outnumber those that are
+        not even half way to `ratio`, before the verdict is "slower"; of calls of more than a second
+        two at most.  A process keeps the luck of its memory addresses for life: pairs alone never
+        average it out.
 
     Examples
     --------

@@ -147,6 +147,16 @@ def test_without_git_a_folder_is_what_it_holds(tree):
     }
 
 
+def test_a_folder_that_a_repository_ignores_is_what_it_holds(tree):
+    inner = tree / "build" / "copy"
+    (inner / "mmlfast").mkdir(parents=True)
+    (tree / ".gitignore").write_text("build/\n")
+    for name in ("pyproject.toml", "mmlfast/__init__.py"):
+        (inner / name).write_text((tree / name).read_text())
+    names = {path.relative_to(inner).as_posix() for path in files_of(inner)}
+    assert names == {"pyproject.toml", "mmlfast/__init__.py"}
+
+
 def test_too_little_space_is_said_before_anything_is_built(tree, tmp_path, monkeypatch):
     space = SimpleNamespace(free=2e8)
     monkeypatch.setattr(environments.shutil, "disk_usage", lambda path: space)

@@ -322,11 +322,26 @@ def test_an_unknown_commit_is_one_line_and_exit_status_2(capsys):
     [
         (("HEAD", "HEAD", "no_such_case"), "no case is called or contains"),
         (("HEAD", "HEAD", "--ratio", "0.9"), "ratio must be above 1"),
+        (("HEAD", "HEAD", "--seconds", "0"), "--seconds must be positive and finite; got 0"),
+        (("HEAD", "HEAD", "--seconds", "nan"), "--seconds must be positive and finite; got nan"),
     ],
 )
 def test_bad_arguments_are_one_line_and_exit_status_2(capsys, arguments, says):
     assert compare.main(command(*arguments)) == 2
     assert f"NOT COMPARED {says}" in capsys.readouterr().out
+
+
+def test_a_second_comparison_in_the_same_store_is_one_line_and_exit_status_2(
+    capsys, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(compare, "ROOT", tmp_path)
+    store = tmp_path / "build" / "compare"
+    store.mkdir(parents=True)
+    with compare.alone(store):
+        assert compare.main(command("HEAD", "HEAD")) == 2
+    assert f"NOT COMPARED another comparison runs in {store}" in capsys.readouterr().out
+    with compare.alone(store):
+        pass
 
 
 def test_a_report_that_cannot_be_written_is_exit_status_2(capsys, monkeypatch, tmp_path):
