@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if "MMLFAST_CACHE_DIR" not in os.environ:
         os.environ["MMLFAST_CACHE_DIR"] = str(config.cache.mkdir("kernels"))
+
+
+@pytest.fixture
+def default_interrupt() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt: what a shell starts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -342,6 +342,7 @@ import numpy as np
 from mmlfast import PCA
 from tests.api.models import same_model, spread
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 X = spread(400_000, 8)
 at = threading.Event()
 
@@ -378,7 +379,7 @@ def test_ctrl_c_leaves_the_rows_before_it(run_python):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are POSIX")
 @pytest.mark.parametrize("after", [1, 2, 5])
-def test_ctrl_c_between_two_steps(after, monkeypatch):
+def test_ctrl_c_between_two_steps(after, monkeypatch, default_interrupt):
     monkeypatch.setattr(blocks, "STEP_SECONDS", 2e-5)
     rows = spread(30_000, 20, "float32")
     model, steps = PCA(2, n_jobs=1), itertools.count(1)

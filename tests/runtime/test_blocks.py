@@ -61,13 +61,6 @@ def test_the_maker_of_batches_may_use_its_memory_again(lengths, rows):
     assert seen == list(range(sum(lengths)))
 
 
-@pytest.fixture
-def default_interrupt():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def test_an_interrupt_waits_for_the_end_of_the_block(default_interrupt):
     steps = []
     with pytest.raises(KeyboardInterrupt):
