@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import NamedTuple
 
 from benchmarks import cases, compiled, gate_report
 from benchmarks.case import Case
@@ -109,19 +108,12 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-class Limits(NamedTuple):
-    """Seconds in all, and when they end."""
-
-    total: float
-    deadline: float
-
-
 def examine(args: argparse.Namespace, findings: Findings) -> None:
     """Fill `findings`."""
     total = (QUICK_TOTAL if args.quick else FULL_TOTAL) if args.seconds is None else args.seconds
     if not 0 < total < math.inf:
         raise CannotCompare(f"--seconds must be positive and finite; got {total:g}")
-    limits = Limits(total, monotonic() + total)
+    deadline = monotonic() + total
     try:
         each = QUICK_EACH if args.quick else FULL_EACH
         rules = replace(RULES, ratio=args.ratio, seconds=each)
@@ -142,19 +134,19 @@ def examine(args: argparse.Namespace, findings: Findings) -> None:
             new = set() if registered[0] is None else {c.name for c in chosen} - set(registered[0])
             say("compiling the tile kernels …")
             compiled.compare_assembly(gate, findings, quick=args.quick)
-            compiled.compare_seconds(gate, chosen, findings, limits.deadline - total / 2, say)
-            run_each(gate, chosen, new, rules, limits, findings)
+            compiled.compare_seconds(gate, chosen, findings, deadline - total / 2, say)
+            run_each(gate, chosen, new, rules, deadline, findings)
 
 
 def run_each(
-    gate: Gate, chosen: list[Case], new: set[str], rules: Rules, limits: Limits, findings: Findings
+    gate: Gate, chosen: list[Case], new: set[str], rules: Rules, deadline: float, findings: Findings
 ) -> None:
     """The cases one after the other, each with its share of the time that is left."""
     for i, case in enumerate(chosen):
-        left = limits.deadline - monotonic()
+        left = deadline - monotonic()
         say(f"[{i + 1}/{len(chosen)}] {case.name} …")
         if left <= 0:
-            note = f"the {limits.total:g} s were over: give more --seconds, or fewer cases"
+            note = "the time was over: give more --seconds, or fewer cases"
             result = Result(case.name, "failed", note)
         else:
             share = max(LEAST_EACH, min(rules.seconds, left / (len(chosen) - i)))

@@ -111,6 +111,7 @@ def compare(launch: Callable[[], AbstractContextManager[Sides]], rules: Rules) -
     """
     deadline = perf_counter() + rules.seconds
     launches: list[list[Pair]] = []
+    alone: list[Comparison] = []  # what each launch says by itself
     # One of those that a verdict needs may disagree; most need no more than that.
     expected = min(rules.launches, max(rules.fewest_launches, rules.confirmations + 1))
     while True:
@@ -120,30 +121,23 @@ def compare(launch: Callable[[], AbstractContextManager[Sides]], rules: Rules) -
         with launch() as sides:
             limits = Limits(perf_counter() + share, deadline, fewest)
             launches.append(alternate(sides, rules, limits))
+        alone.append(judge(launches[-1:], rules))
+        slow = is_slow(launches[-1])
+        confirmations = (
+            min(rules.confirmations, SLOW_CONFIRMATIONS) if slow else rules.confirmations
+        )
+        needed = min(confirmations, rules.launches)
+        against = sum(not one.suspicious for one in alone)
+        lead = sum(one.ratio > rules.ratio for one in alone) - against
         result = judge(launches, rules)
-        lead, needed = _lead(launches, rules), _needed(launches, rules)
         if result.verdict == "slower" and lead < needed:
             result = replace(result, verdict="unclear")
         if len(launches) == rules.launches or perf_counter() > deadline:
             return result
-        enough_launches = len(launches) >= rules.fewest_launches or is_slow(launches[-1])
-        clear = result.verdict == "slower" or (result.verdict == "faster" and lead <= 0)
-        doubtful = result.suspicious or any(judge([one], rules).suspicious for one in launches)
-        if enough_launches and (clear or not doubtful or lead <= -needed):
+        doubtful = result.suspicious or against < len(alone)
+        clear = result.verdict in ("slower", "faster") or not doubtful or lead <= -needed
+        if clear and (slow or len(launches) >= rules.fewest_launches):
             return result
-
-
-def _lead(launches: list[list[Pair]], rules: Rules) -> int:
-    """By how many launches that are slower by themselves outnumber those that are clearly not."""
-    results = [judge([pairs], rules) for pairs in launches]
-    slower = sum(result.ratio > rules.ratio for result in results)
-    return slower - sum(not result.suspicious for result in results)
-
-
-def _needed(launches: list[list[Pair]], rules: Rules) -> int:
-    """The lead that confirms "slower", or rules it out."""
-    most = SLOW_CONFIRMATIONS if is_slow(launches[-1]) else rules.confirmations
-    return min(rules.confirmations, most, rules.launches)
 
 
 class _Numbers(NamedTuple):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import random
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
+from benchmarks.compare import QUICK_EACH, RULES
 from mmlfast.testing import Rules, Sides, compare, compare_functions
 from mmlfast.testing.paired import SAMPLES, Limits, alternate, turn_of
 from tests.testing.simulation import Machine
@@ -160,7 +162,7 @@ def test_one_unlucky_launch_convicts_nobody(position, bias):
     assert "slower" not in found
 
 
-def luck_of_processes(seed: int, launches: int = 13) -> list[float]:
+def luck_of_processes(seed: int, launches: int) -> list[float]:
     """Ratios by luck alone where a quarter of all processes takes 17 % longer for life."""
     draw = random.Random(seed)
     seconds = [1.17 if draw.random() < 0.25 else 1.0 for _ in range(2 * launches)]
@@ -168,10 +170,12 @@ def luck_of_processes(seed: int, launches: int = 13) -> list[float]:
 
 
 def test_what_slows_some_processes_for_life_convicts_few_and_hides_little():
-    rules = Rules(launches=13, fewest_launches=2, confirmations=4, seconds=40)
+    rules = replace(RULES, seconds=QUICK_EACH)
     found = {
         ratio: [
-            Machine(ratio, 0.01, seed, launch_bias=luck_of_processes(seed), start_up=2.0)
+            Machine(
+                ratio, 0.01, seed, launch_bias=luck_of_processes(seed, rules.launches), start_up=2.0
+            )
             .compare(rules)
             .verdict
             for seed in range(100)
