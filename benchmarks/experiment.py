@@ -8,6 +8,8 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -47,6 +49,15 @@ def compare(base: str, head: str, *options: str) -> dict[str, Any]:
 def named(found: dict[str, Any]) -> list[str]:
     """The cases and kernels in which regressions were seen."""
     return sorted({line.split(":", 1)[0] for line in found["regressions"]})
+
+
+def told(cases: Iterable[dict[str, Any]]) -> str:
+    """How many comparisons came to which end, and the largest ratio among them."""
+    cases = list(cases)
+    ends = Counter(case["state"] for case in cases).most_common()
+    ratios = [case["comparison"]["ratio"] for case in cases if case["comparison"]]
+    largest = max((ratio for ratio in ratios if ratio is not None), default=float("nan"))
+    return ", ".join(f"{n} {state}" for state, n in ends) + f"; largest ratio {largest:.3f}"
 
 
 def keep(record: Path, runs: list[dict[str, Any]]) -> None:

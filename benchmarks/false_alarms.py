@@ -70,8 +70,9 @@ def main() -> None:
             flush=True,
         )
     alarms = sum(len(found["regressions"]) for found in runs)
-    compared = sum(len(found["cases"]) for found in runs)
-    print(f"{alarms} false alarms in {compared} comparisons of {len(runs)} runs")
+    cases = [case for found in runs for case in found["cases"].values()]
+    print(f"{alarms} false alarms in {len(cases)} comparisons of {len(runs)} runs")
+    print(experiment.told(cases))
 
 
 if __name__ == "__main__":

@@ -98,6 +98,10 @@ def main() -> None:
     caught = sum(run["injected"] in experiment.named(run) for run in runs)
     others = sum(len(set(experiment.named(run)) - {run["injected"]}) for run in runs)
     print(f"caught {caught} of {len(runs)}; other cases named {others} times")
+    untouched = [
+        case for run in runs for name, case in run["cases"].items() if name != run["injected"]
+    ]
+    print(f"untouched cases: {experiment.told(untouched)}")
     return None
 
 

@@ -11,6 +11,7 @@ import gc
 import importlib
 import json
 import os
+import signal
 import sys
 import traceback
 from itertools import cycle
@@ -24,6 +25,16 @@ from benchmarks.case import OURS
 # gives the core to another process, see mmlfast.testing.paired.
 SAMPLES = 100
 COPIES, ROOM = 8, 2**28  # of the inputs, and the bytes they may take
+PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
+
+
+def end_with_parent() -> None:
+    """Be killed with the thread that started this process, where the system can do that.
+
+    A worker that is stopped never reads the end of its commands, and would stay for ever.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def private_channel() -> tuple[TextIO, TextIO]:
@@ -109,6 +120,7 @@ def home() -> str | None:
 
 def main(registry: str, case_name: str, contestant: str, size: str) -> None:
     """Say whether the contestant is ready, then answer until the commands end."""
+    end_with_parent()
     commands, answers = private_channel()
 
     def answer(**message: Any) -> None:

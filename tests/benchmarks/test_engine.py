@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import signal
+import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
+from time import monotonic, sleep
 
+import psutil
 import pytest
 
 from benchmarks import engine, report
 from benchmarks.case import OURS, Case
+from tests.conftest import ROOT
 
 REGISTRY = """
 import os, sys, time
@@ -178,6 +185,36 @@ def test_the_table_is_aligned_and_the_json_complete(outcome, tmp_path):
     assert saved["cases"]["met"]["verdicts"] == ["met"]
     assert set(saved["cases"]["met"]["contestants"]) == {OURS, "slow"}
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["run.json"]
+
+
+PARENT = """
+import time
+import dummy_registry
+from benchmarks.case import OURS
+from benchmarks.process import Worker
+worker = Worker("dummy_registry", dummy_registry.get("met"), OURS)
+with worker.awake():
+    pass
+print(worker._process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems tell no child")
+def test_a_stopped_worker_ends_with_its_parent(registry):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([registry[1], str(ROOT)])}
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, env=environment
+    ) as parent:
+        assert parent.stdout is not None
+        worker = psutil.Process(int(parent.stdout.readline()))
+        assert worker.status() == psutil.STATUS_STOPPED
+        parent.send_signal(signal.SIGKILL)
+    patience = monotonic() + 60
+    with suppress(psutil.NoSuchProcess):
+        while worker.status() != psutil.STATUS_ZOMBIE:
+            assert monotonic() < patience, "it outlived its parent"
+            sleep(0.01)
 
 
 def test_a_bar_for_nobody_is_refused(registry):
