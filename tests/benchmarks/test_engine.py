@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -200,21 +199,32 @@ time.sleep(600)
 """
 
 
+def reaches(process, *states):
+    """Wait until the process is in one of the states, or gone; whether it came to that."""
+    patience = monotonic() + 60
+    with suppress(psutil.NoSuchProcess):
+        while process.status() not in states:
+            if monotonic() > patience:
+                return False
+            sleep(0.01)
+    return True
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems tell no child")
 def test_a_stopped_worker_ends_with_its_parent(registry):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([registry[1], str(ROOT)])}
+    # A session of its own: a shell that ends wakes the stopped processes of its group.
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, env=environment
-    ) as parent:
-        assert parent.stdout is not None
-        worker = psutil.Process(int(parent.stdout.readline()))
-        assert worker.status() == psutil.STATUS_STOPPED
-        parent.send_signal(signal.SIGKILL)
-    patience = monotonic() + 60
-    with suppress(psutil.NoSuchProcess):
-        while worker.status() != psutil.STATUS_ZOMBIE:
-            assert monotonic() < patience, "it outlived its parent"
-            sleep(0.01)
+        [sys.executable, "-c", PARENT],
+        stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True,
+    ) as parent:  # fmt: skip
+        try:
+            worker = psutil.Process(int(parent.stdout.readline()))
+            assert reaches(worker, psutil.STATUS_STOPPED)
+            assert parent.poll() is None
+        finally:
+            parent.kill()
+    assert reaches(worker, psutil.STATUS_ZOMBIE)
 
 
 def test_a_bar_for_nobody_is_refused(registry):
