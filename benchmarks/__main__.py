@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,7 +97,18 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> int:
     """Run the command line; the exit status."""
-    args = parse()
+    try:
+        code = execute(parse())
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone; without this the interpreter would complain while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    return code
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run the command that was chosen."""
     if args.command == "run":
         return measure(args)
     if args.command == "list":

@@ -23,11 +23,13 @@ from benchmarks import cases, compiled, gate_report
 from benchmarks.case import Case
 from benchmarks.environments import (
     ROOT,
+    TEMPORARY,
     CannotCompare,
     Environment,
     build,
     case_names,
     copy_cases,
+    remove_left_over,
     remove_old,
     resolve,
 )
@@ -123,9 +125,10 @@ def examine(args: argparse.Namespace, findings: Findings) -> None:
     store = ROOT / "build" / "compare"
     store.mkdir(parents=True, exist_ok=True)
     with alone(store):
+        remove_left_over(store)
         base, head = build_both(args.base, args.head, store, findings)
         remove_old(store, {base.folder, head.folder})
-        with tempfile.TemporaryDirectory(dir=store, prefix="cases-") as folder:
+        with tempfile.TemporaryDirectory(dir=store, prefix=TEMPORARY) as folder:
             stick = copy_cases(Path(folder) / "tree")
             gate = Gate(Side(base, stick), Side(head, stick))
             registered = case_names(base), case_names(head)

@@ -18,7 +18,7 @@ from time import monotonic
 
 from benchmarks import figures
 from benchmarks.case import Case
-from benchmarks.environments import CannotCompare
+from benchmarks.environments import TEMPORARY, CannotCompare
 from benchmarks.gate import Gate, Side
 from benchmarks.gate_report import Findings
 from benchmarks.process import Absent, Failed
@@ -52,7 +52,7 @@ def tile_kernels(side: Side, quick: bool) -> Kernels:
     if file.exists() and (known := json.loads(file.read_text()))["key"] == key:
         kernels: Kernels = known["kernels"]
         return kernels
-    with tempfile.TemporaryDirectory(dir=environment.folder) as empty:
+    with tempfile.TemporaryDirectory(dir=environment.folder, prefix=TEMPORARY) as empty:
         try:
             done = subprocess.run(
                 [environment.python, "-m", "benchmarks.assembly", *options],

@@ -27,6 +27,7 @@ from benchmarks.report import cpu_name, write_json
 ROOT = Path(__file__).parent.parent
 KEPT = 6  # environments that stay for the next time, half a gigabyte each
 NEEDED = 1.5e9  # bytes free before one is built
+TEMPORARY = "temporary-"  # how the names of folders begin that end with a comparison
 LIMIT = 900.0  # seconds a build may take
 # glibc decides from what was freed before whether a result lies on pages that stay or that the
 # kernel has to hand out and clear anew, call by call: 10 % of a stack of eigenproblems.
@@ -233,6 +234,12 @@ def _reason(log: Path) -> str:
     raised = [line for line in lines if re.match(r"[\w.]*(Error|Exception): .", line)]
     said = [line for line in lines if line.startswith("ERROR: ")]
     return (raised or said or lines or ["no output"])[-1][:300]
+
+
+def remove_left_over(store: Path) -> None:
+    """Remove what a comparison that was killed could not; no other may be running."""
+    for path in [*store.glob(f"{TEMPORARY}*"), *store.glob(f"*/{TEMPORARY}*")]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def remove_old(store: Path, used: set[Path]) -> None:

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 
 from benchmarks import figures
 from benchmarks.case import OURS, Case
-from benchmarks.environments import Environment
+from benchmarks.environments import TEMPORARY, Environment
 from benchmarks.figures import Figure
 from benchmarks.process import Absent, Failed, Installation, Worker
 from mmlfast.testing import Comparison, Rules, Sides, compare
@@ -141,7 +141,7 @@ class Gate:
         return base, head
 
     def _compile(self, case: Case, side: Side) -> float:
-        with tempfile.TemporaryDirectory(dir=side.environment.folder) as empty:
+        with tempfile.TemporaryDirectory(dir=side.environment.folder, prefix=TEMPORARY) as empty:
             installation = side.with_cache(Path(empty))
             with Worker(self.registry, case, OURS, "tiny", installation, LIMIT) as worker:
                 seconds = worker.warming

@@ -10,7 +10,15 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import environments
-from benchmarks.environments import CannotCompare, build, files_of, remove_old, resolve
+from benchmarks.environments import (
+    TEMPORARY,
+    CannotCompare,
+    build,
+    files_of,
+    remove_left_over,
+    remove_old,
+    resolve,
+)
 from benchmarks.process import Installation
 
 PYPROJECT = """
@@ -184,6 +192,13 @@ def test_old_environments_go_and_used_ones_stay(tmp_path, monkeypatch):
         environments.os.utime(folder, (i, i))
     remove_old(tmp_path, {folders[0]})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "3", "4"]
+
+
+def test_what_a_killed_comparison_left_goes_and_the_rest_stays(tmp_path):
+    for path in (f"{TEMPORARY}a/tree", f"key/{TEMPORARY}b/cache", "key/env"):
+        (tmp_path / path).mkdir(parents=True)
+    remove_left_over(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["env", "key"]
 
 
 def test_the_cases_are_copied_without_the_package(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import subprocess
 import sys
 from pathlib import Path
 
@@ -309,6 +310,16 @@ def test_cases_may_stand_on_both_sides_of_options(capsys):
     with pytest.raises(SystemExit):
         command("a", "b", "--quik")
     assert "unrecognized arguments: --quik" in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_no_traceback():
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks", "list"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
+    ) as command:  # fmt: skip
+        command.stdout.close()
+        assert command.stderr.read() == b""
+    assert command.returncode == 2
 
 
 def test_an_unknown_commit_is_one_line_and_exit_status_2(capsys):
