@@ -97,13 +97,21 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> int:
     """Run the command line; the exit status."""
+    code, problems = 0, []
     try:
         code = execute(parse())
+    except OSError as error:
+        code = 2
+        problems.append(error)
+    try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has gone; without this the interpreter would complain while it ends.
+    except OSError as error:
+        # Without this the interpreter would flush again while it ends, complain and exit with 120.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 2
+        code = code or 2
+        problems.append(error)
+    if problems and not isinstance(problems[0], BrokenPipeError):  # a reader that goes is no news
+        print(f"cannot go on: {problems[0]}", file=sys.stderr)
     return code
 
 

@@ -12,7 +12,7 @@ import math
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -88,21 +88,20 @@ def main(args: argparse.Namespace) -> int:
         findings.failure = f"cannot go on: {error}"
     except KeyboardInterrupt:
         findings.failure = "interrupted"
-    print(gate_report.plain(findings))
     code = findings.exit_code
-    for path, save in ((args.json, gate_report.save_json), (args.markdown, save_markdown)):
+    outputs: list[tuple[object, Callable[[], None]]] = [
+        ("the table", lambda: print(gate_report.plain(findings), flush=True)),
+        (args.json, lambda: gate_report.save_json(args.json, findings)),
+        (args.markdown, lambda: write_text(args.markdown, gate_report.markdown(findings))),
+    ]
+    for target, write in outputs:
         try:
-            if path is not None:
-                save(path, findings)
+            if target is not None:
+                write()
         except OSError as error:
-            print(f"NOT SAVED {path}: {error}", file=sys.stderr)
+            print(f"NOT WRITTEN {target}: {error}", file=sys.stderr)
             code = code or 2
     return code
-
-
-def save_markdown(path: Path, findings: Findings) -> None:
-    """The summary, whole or not at all."""
-    write_text(path, gate_report.markdown(findings))
 
 
 def say(line: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -361,7 +363,37 @@ def test_a_report_that_cannot_be_written_is_exit_status_2(capsys, monkeypatch, t
     target = str(tmp_path / "file" / "report.json")
     assert compare.main(command("a", "b")) == 0
     assert compare.main(command("a", "b", "--json", target)) == 2
-    assert f"NOT SAVED {target}" in capsys.readouterr().err
+    assert f"NOT WRITTEN {target}" in capsys.readouterr().err
+
+
+def test_a_regression_stays_one_where_its_table_cannot_be_written(capsys, monkeypatch, tmp_path):
+    class Full(io.StringIO):
+        def flush(self):
+            raise OSError(28, "No space left on device")
+
+    def slower(args, findings):
+        findings.results.append(Result("a", "slower"))
+
+    saved = tmp_path / "report.json"
+    monkeypatch.setattr(compare, "examine", slower)
+    monkeypatch.setattr(sys, "stdout", Full())
+    assert compare.main(command("a", "b", "--json", str(saved))) == 1
+    assert "NOT WRITTEN the table: [Errno 28] No space left" in capsys.readouterr().err
+    assert json.loads(saved.read_text())["exit_code"] == 1
+    monkeypatch.setattr(compare, "examine", lambda args, findings: None)
+    assert compare.main(command("a", "b")) == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("arguments", [["list"], ["compare", "no-such-commit", "HEAD"]])
+def test_an_output_that_is_full_is_told_and_exit_status_2(arguments):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks", *arguments],
+            stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert re.fullmatch(r"(.*\[Errno 28\] No space left on device\n)+", done.stderr)
 
 
 def test_a_full_disk_is_one_line_and_exit_status_2(capsys, monkeypatch):
