@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -51,9 +50,8 @@ def named(found: dict[str, Any]) -> list[str]:
     return sorted({line.split(":", 1)[0] for line in found["regressions"]})
 
 
-def told(cases: Iterable[dict[str, Any]]) -> str:
+def told(cases: list[dict[str, Any]]) -> str:
     """How many comparisons came to which end, and the largest ratio among them."""
-    cases = list(cases)
     ends = Counter(case["state"] for case in cases).most_common()
     ratios = [case["comparison"]["ratio"] for case in cases if case["comparison"]]
     largest = max((ratio for ratio in ratios if ratio is not None), default=float("nan"))

@@ -150,7 +150,10 @@ class Gate:
 
     @contextmanager
     def _launched(self, case: Case, new: bool) -> Iterator[tuple[Worker, Worker]]:
-        """Workers of base and head, both asleep."""
+        """Workers of base and head, both asleep.
+
+        The threads that start them last as long as they do: a worker is killed with its thread.
+        """
         with ExitStack() as stack, ThreadPoolExecutor(2) as starts:
             starting = [
                 starts.submit(

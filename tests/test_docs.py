@@ -54,7 +54,6 @@ def reader(tmp_path, monkeypatch):
     edges.to_csv("edges.csv", index=False)
     edges.to_parquet("links.parquet")
     Image.fromarray(draw.integers(0, 256, (40, 60, 3), dtype=np.uint8)).save("in.png")
-    return tmp_path
 
 
 def brought() -> dict[str, Any]:
@@ -76,7 +75,8 @@ def brought() -> dict[str, Any]:
     }
 
 
-def test_the_examples_of_the_readme_run(reader):
+@pytest.mark.usefixtures("reader")
+def test_the_examples_of_the_readme_run():
     namespace: dict[str, Any] = {}
     assert len(blocks(README, "python")) >= 6
     for line, code in blocks(README, "python"):
@@ -90,7 +90,8 @@ def commands() -> list[str]:
     return [line for line in lines if line.startswith("mmlfast ")]
 
 
-def test_the_commands_of_the_readme_run(reader):
+@pytest.mark.usefixtures("reader")
+def test_the_commands_of_the_readme_run():
     assert len(commands()) >= 9
     for line in commands():
         told = CliRunner().invoke(app, shlex.split(line, comments=True)[1:])
